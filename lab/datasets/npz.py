@@ -1,0 +1,104 @@
+"""An npz file, as `numpy.savez(path, X=X, y=y)` writes it. Pickled objects are never loaded.
+
+X (N, D) of numbers. y (N,) of class labels, whole numbers or text; or (N, L) of 0 and 1 for multi-label.
+Columns are named x0, x1, … after the array's key, and label columns y0, y1, ….
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.dataset import (
+    DataPath,
+    Dataset,
+    Floats,
+    Integers,
+    Table,
+    encode,
+    read_bytes,
+    require_both,
+)
+from lab.errors import InputError, suggest
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Npz(Dataset):
+    """An npz file with an array of features and an array of labels."""
+
+    path: DataPath
+    X: str = "X"
+    y: str = "y"
+
+    def load(self) -> Table:
+        content = read_bytes(self.path)
+        X = self._features(self._array(content, self.X))
+        y, classes = self._targets(self._array(content, self.y), len(X))
+        features = tuple(f"{self.X.lower()}{column}" for column in range(X.shape[1]))
+        return Table(X, y, features, classes, hashlib.sha256(content).hexdigest())
+
+    def _array(self, content: bytes, key: str) -> Array:
+        """One array of the file, by its key."""
+        try:
+            stored = np.load(io.BytesIO(content), allow_pickle=False)
+            names = list(stored.files)
+        except Exception:  # the zip and npy readers raise a dozen kinds, all of which mean this
+            raise InputError(f"{self.path}: not an npz file; write one with numpy.savez(path, X=X, y=y)") from None
+        if key not in names:
+            raise InputError(f"{self.path}: no array {key!r}{suggest(key, names)}")
+        try:
+            array = np.asarray(stored[key])
+        except Exception as error:
+            why = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(
+                f"{self.path}: array {key!r} cannot be read ({why}); store plain numbers or text, not objects"
+            ) from None
+        return array
+
+    def _features(self, X: Array) -> Floats:
+        if X.ndim != 2 or X.size == 0:
+            raise InputError(f"{self.path}: array {self.X!r} has shape {X.shape}; store rows by columns, (N, D)")
+        if X.dtype.kind not in "biuf":
+            raise InputError(f"{self.path}: array {self.X!r} holds {X.dtype}; store real numbers")
+        with np.errstate(over="ignore"):
+            X = np.ascontiguousarray(X, dtype=np.float64)
+        self._refuse(self.X, X, ~np.isfinite(X), "store finite numbers, or leave the row out")
+        return X
+
+    def _targets(self, y: Array, rows: int) -> tuple[Integers, tuple[str, ...]]:
+        """Class indices (N,) and class names, or flags (N, L) and label names."""
+        if y.ndim not in (1, 2) or len(y) != rows or y.shape[1:] in ((0,), (1,)):
+            due = f"({rows},) for classes, or ({rows}, L) with L > 1 for labels"
+            raise InputError(f"{self.path}: array {self.y!r} has shape {y.shape}; store {due}")
+        if y.ndim == 1:
+            return encode(self._labels(y), f"{self.path}: array {self.y!r}")
+        if y.dtype.kind not in "biuf":
+            raise InputError(f"{self.path}: array {self.y!r} holds {y.dtype}; store 0 or 1 for each label")
+        self._refuse(self.y, y, (y != 0) & (y != 1), "store 0 or 1 for each label")
+        names = tuple(f"{self.y.lower()}{column}" for column in range(y.shape[1]))
+        flags = y.astype(np.int64)
+        require_both(flags, names, self.path)
+        return flags, names
+
+    def _labels(self, y: Array) -> list[str]:
+        """Class labels as text: a whole number without its point, text as it is."""
+        if y.dtype.kind in "biu":
+            return [str(label) for label in y.tolist()]
+        if y.dtype.kind == "f":
+            self._refuse(self.y, y, ~np.isfinite(y) | (y != np.round(y)), "store whole numbers for classes")
+            return [str(int(label)) for label in y.tolist()]
+        if y.dtype.kind in "US":
+            self._refuse(self.y, y, np.char.str_len(y) == 0, "store a label for every row")
+            return [one.decode(errors="backslashreplace") if isinstance(one, bytes) else one for one in y.tolist()]
+        raise InputError(f"{self.path}: array {self.y!r} holds {y.dtype}; store whole numbers or text for classes")
+
+    def _refuse(self, key: str, array: Array, bad: NDArray[np.bool_], advice: str) -> None:
+        """Raise InputError, naming the first bad entry, if there is one."""
+        if bad.any():
+            place = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise InputError(f"{self.path}: {key}[{', '.join(map(str, place))}] is {array[place].item()!r}; {advice}")

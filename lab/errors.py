@@ -1,0 +1,26 @@
+"""What the lab says when the user's input is wrong."""
+
+from collections.abc import Iterable
+
+
+class InputError(Exception):
+    """The user's input is wrong.
+
+    `str(error)` is one line, `where: what; what to do`. The command line prints it and exits 2.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))  # one line, whatever was quoted in it
+
+
+def suggest(word: str, allowed: Iterable[str]) -> str:
+    """The tail of a message about an unknown `word`: `; did you mean 'every'? (allowed: every, on, top)`.
+
+    The guess is left out where nothing is close; upper and lower case are taken as alike.
+    """
+    from difflib import get_close_matches
+
+    names = {name.lower(): name for name in sorted(allowed)}
+    close = get_close_matches(word.lower(), names, n=1)
+    guess = f"; did you mean {names[close[0]]!r}?" if close else ""
+    return f"{guess} (allowed: {', '.join(sorted(names.values())) or 'none'})"

@@ -1,0 +1,83 @@
+"""Loss: a derivation in logit space, row by row.
+
+A loss maps one row's logits z in R^K and target y to a number. The mean over rows, the ridge and the chain rule
+through a model are written once, in `lab.problem`; a loss knows none of them.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from lab.derivation import Derivation
+
+
+@dataclass(frozen=True)
+class Loss(Derivation):
+    """Row-wise loss ℓ(z, y) with its derivatives with respect to the logits z.
+
+    Every method takes logits `z` (N, K) and targets `y` (N, K) of one floating dtype, and treats each row alone.
+    The contract is `value`, `gradient` and `hvp`; the matrix `hessian` and its `diagonal` follow from `hvp`, and are
+    overridden where a formula is shorter.
+    """
+
+    # |∇³ℓ[u, u, v]| ≤ self_concordance · max|v| · ∇²ℓ[u, u]. Canonical losses of the exponential family have 1
+    # (Poisson, σ) or 2 (softmax, whose logits move relative to each other). The referee's bounds rest on it.
+    self_concordance: ClassVar[float] = 2.0
+
+    @abstractmethod
+    def value(self, z: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
+        """Return ℓ of each row, (N,)."""
+
+    @abstractmethod
+    def gradient(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return ∂ℓ/∂z of each row, (N, K)."""
+
+    @abstractmethod
+    def hvp(self, z: Tensor, y: Tensor, u: Tensor) -> Tensor:
+        """Multiply each row's logit Hessian by that row of `u` (N, K): (N, K)."""
+
+    @abstractmethod
+    def reference(self, z: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
+        """Return torch's own implementation of the loss of each row, (N,); the truth comes from differentiating it."""
+
+    @abstractmethod
+    def encode(self, labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+        """Turn labels into targets (N, K).
+
+        Args: labels class indices (N,), or a 0/1 matrix (N, L) of L labels; classes the number of classes or labels.
+        Raises: ValueError where this loss has no use for such labels; the message says which loss has.
+        """
+
+    @abstractmethod
+    def correct(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the fraction of each row's labels that the logits predict, (N,)."""
+
+    def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `value` (N,) and `gradient` (N, K); a loss whose two share work overrides it."""
+        return self.value(z, y), self.gradient(z, y)
+
+    def hessian(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return each row's logit Hessian, (N, K, K): column k is the product with the k-th unit vector."""
+        units = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+        return torch.stack([self.hvp(z, y, unit.expand_as(z)) for unit in units], dim=2)
+
+    def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the diagonal of each row's logit Hessian, (N, K)."""
+        return self.hessian(z, y).diagonal(dim1=1, dim2=2)
+
+    def flat(self, K: int) -> tuple[int, str]:
+        """Return how many directions of R^K no row's Hessian ever sees, and why (the reason completes "as …")."""
+        return 0, ""
+
+    def examples(self, rng: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (z, y): every size different, logits from flat to saturated, each label once at least."""
+        for scale in (0.0, 1.0, 8.0, 40.0):
+            yield from self._examples(rng, scale)
+
+    @abstractmethod
+    def _examples(self, rng: Generator, scale: float) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (z, y) of this loss's kinds of targets, with logits of standard deviation `scale`."""

@@ -1,0 +1,40 @@
+"""Model: logits from parameters, with its hand-derived pull-back.
+
+z = f(X; θ) row by row. What a chain rule needs of f, and no more, is the contract: forward, pushforward (J v),
+pullback (Jᵀ g), and for models that are not linear in θ the curvature term Σ g·∇²z·v.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Model(ABC):
+    """Logits z (N, K) of rows X (N, D) and parameters θ (D, K); J is ∂z/∂θ."""
+
+    @abstractmethod
+    def forward(self, X: Tensor, theta: Tensor) -> Tensor:
+        """Return the logits z, (N, K)."""
+
+    @abstractmethod
+    def pushforward(self, X: Tensor, theta: Tensor, V: Tensor) -> Tensor:
+        """Return J V, (N, K): how the logits move as θ moves along V (D, K)."""
+
+    @abstractmethod
+    def pullback(self, X: Tensor, theta: Tensor, g: Tensor) -> Tensor:
+        """Return Jᵀ g, (D, K), of a logit gradient g (N, K)."""
+
+    @abstractmethod
+    def gauss_newton(self, X: Tensor, theta: Tensor, h: Tensor, out: Tensor) -> None:
+        """Add Jᵀ h J to `out` (D, K, D, K), h (N, K, K) being each row's logit Hessian."""
+
+    def curvature(self, X: Tensor, theta: Tensor, g: Tensor, V: Tensor) -> Tensor | None:
+        """Return Σ_n,k g_nk ∇²z_nk V, (D, K); None where the model is linear in θ, whose second derivative is 0."""
+        return None
+
+    def dependent(self, X: Tensor) -> int:
+        """Return how many columns of X depend linearly on the others: each leaves K directions of θ unseen."""
+        return X.shape[1] - int(torch.linalg.matrix_rank(X))

@@ -1,0 +1,121 @@
+"""Optimizers: how θ moves, given the hand-derived gradient.
+
+An optimizer asks of its objective no more than `Objective` has: a hand-derived `Problem` offers it, and so does the
+oracle's automatic differentiation of the same function, which is how a twin trains by autograd alone.
+"""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer as TorchOptimizer
+
+
+class Objective(Protocol):
+    """A function of θ that can be minimised."""
+
+    def value(self, theta: Tensor) -> Tensor:
+        """L(θ), a 0-d tensor."""
+
+    def value_and_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """L(θ) and ∇L(θ), in θ's shape."""
+
+    def hessian(self, theta: Tensor) -> Tensor:
+        """∇²L(θ), (P, P)."""
+
+
+class Stepper(Protocol):
+    """An optimizer at work: it may hold state (momentum), which goes into checkpoints."""
+
+    @property
+    def lr(self) -> float | None:
+        """The step length now, to be compared with 2/λ₁; None where that says nothing."""
+
+    def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
+        """Return where one step from θ ends; θ itself is left as it is."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state, of plain types and tensors."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state that `state_dict` gave."""
+
+
+@dataclass(frozen=True)
+class Optimizer(ABC):
+    """An optimizer of the lab's own; those of torch.optim are wrapped by `FromTorch`."""
+
+    @abstractmethod
+    def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
+        """Return where one step from θ (D, K), with gradient ∇L(θ), ends."""
+
+
+class Stateless:
+    """A stepper for an optimizer that remembers nothing and has no step length to compare with 2/λ₁."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._optimizer = optimizer
+
+    @property
+    def lr(self) -> float | None:
+        return None
+
+    def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
+        return self._optimizer.step(objective, theta, gradient)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        return
+
+
+class FromTorch:
+    """A stepper that lets an optimizer of torch.optim move a copy of θ by the gradient it is given.
+
+    Constructing a torch optimizer and calling it import torch._dynamo, which takes longer than torch itself, only to
+    keep torch.compile away from them. Nothing is compiled here, so the functions below those guards are called.
+    """
+
+    def __init__(self, kind: type[TorchOptimizer], options: Mapping[str, Any], theta: Tensor) -> None:
+        self._theta = theta.detach().clone()
+        unguarded = type(kind.__name__, (kind,), {"add_param_group": inspect.unwrap(kind.add_param_group)})
+        self._optimizer: TorchOptimizer = unguarded([self._theta], **options)
+        self._step = inspect.unwrap(kind.step)
+        closure = inspect.signature(self._step).parameters["closure"]
+        self._wants_closure = closure.default is inspect.Parameter.empty
+
+    @property
+    def lr(self) -> float | None:
+        """The step length now."""
+        lr = self._optimizer.param_groups[0].get("lr")
+        return None if lr is None else float(lr)
+
+    def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
+        def closure() -> Tensor:
+            value, self._theta.grad = objective.value_and_gradient(self._theta)
+            return value
+
+        with torch.no_grad():
+            self._theta.copy_(theta)
+            self._theta.grad = gradient.clone()
+            self._step(self._optimizer, closure) if self._wants_closure else self._step(self._optimizer)
+        return self._theta.clone()
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self._optimizer.state[self._theta])
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        # torch's own load_state_dict casts to the parameter's dtype what was kept in another (NAdam's mu_product).
+        self._optimizer.state[self._theta] = {name: _copied(value, self._theta) for name, value in state.items()}
+
+
+def _copied(value: Any, theta: Tensor) -> Any:
+    """A copy of a piece of state, arrays on θ's device; numbers stay where they are, as torch keeps its step counts."""
+    if isinstance(value, Tensor):
+        return value.clone() if value.ndim == 0 else value.to(theta.device, copy=True)
+    return [_copied(item, theta) for item in value] if isinstance(value, list) else value

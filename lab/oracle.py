@@ -1,0 +1,82 @@
+"""The truth about a bare function, by torch's automatic differentiation. The one file in which it appears.
+
+Nothing here knows the lab: f is any function of one tensor that returns a 0-d tensor.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+Scalar = Callable[[Tensor], Tensor]
+
+# Above this, torch.func.hessian's one batch of all columns is split: the same transforms, a few columns at a time.
+CHUNK_BYTES = 1 << 28
+
+
+def value_and_gradient(f: Scalar, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return f(x) and ∇f(x), in x's shape, by reverse mode (`torch.autograd.grad`)."""
+    with torch.enable_grad():
+        leaf = x.detach().clone().requires_grad_()
+        value = f(leaf)
+        (gradient,) = torch.autograd.grad(value, leaf)
+    return value.detach(), gradient
+
+
+def gradient(f: Scalar, x: Tensor) -> Tensor:
+    """Return ∇f(x), in x's shape, by reverse mode (`torch.autograd.grad`)."""
+    return value_and_gradient(f, x)[1]
+
+
+def hvp(f: Scalar, x: Tensor, v: Tensor) -> Tensor:
+    """Return ∇²f(x) v, in x's shape: forward mode over reverse mode, with no Hessian in between.
+
+    f is run on the dual number x + εv; its reverse-mode gradient is then dual too, and its ε part is the product.
+    (`torch.func.jvp` of `torch.func.grad` does the same, and imports torch._dynamo first: longer than torch itself.)
+    """
+    with torch.enable_grad(), forward_ad.dual_level():
+        leaf = x.detach().clone().requires_grad_()
+        value = f(forward_ad.make_dual(leaf, v))
+        (gradient,) = torch.autograd.grad(value, leaf, create_graph=True)
+        product = forward_ad.unpack_dual(gradient).tangent
+    return torch.zeros_like(x) if product is None else product.detach()
+
+
+def hessian(f: Scalar, x: Tensor, rows: int = 1) -> Tensor:
+    """Return ∇²f(x) as a matrix (P, P) over x's P entries in row-major order, by `torch.func.hessian`.
+
+    `rows` is the number of numbers that f holds for each value of a parameter (N·K for N rows of K logits).
+    `torch.func.hessian` holds them P times over; where that is too much memory, the same forward-over-reverse
+    transforms run on a few columns at a time.
+    """
+    P = x.numel()
+    if P * rows * x.element_size() <= CHUNK_BYTES:
+        full: Tensor = torch.func.hessian(f)(x)
+        return full.reshape(P, P)
+    chunk = max(1, CHUNK_BYTES // (rows * x.element_size()))
+    units = torch.eye(P, dtype=x.dtype, device=x.device).view(P, *x.shape)
+    columns: Tensor = torch.func.vmap(
+        lambda v: torch.func.jvp(torch.func.grad(f), (x,), (v,))[1], chunk_size=chunk
+    )(units)
+    return columns.reshape(P, P)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A bare function with its derivatives by automatic differentiation: what a problem offers, derived by nobody."""
+
+    f: Scalar
+
+    def value(self, theta: Tensor) -> Tensor:
+        """f(θ), a 0-d tensor."""
+        return self.f(theta).detach()
+
+    def value_and_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """f(θ) and ∇f(θ), in θ's shape."""
+        return value_and_gradient(self.f, theta)
+
+    def hessian(self, theta: Tensor) -> Tensor:
+        """∇²f(θ), (P, P)."""
+        return hessian(self.f, theta)

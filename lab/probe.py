@@ -1,0 +1,57 @@
+"""Probe: what is measured of a training step.
+
+A probe reads a step and returns readings; it never moves θ. Its fields are its config keys.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge
+from torch import Tensor
+
+from lab.problem import Problem
+from lab.referee import Verdict
+
+Reading = float | int | str | Verdict
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of training, as probes see it.
+
+    t counts from 0; `problem` is the batch that this step descends on and `full` the whole training set (the same
+    object at full batch); θ, value and gradient are where the step starts, and `after` is where it ends: None at the
+    end of training, from where no step is taken. `lr` is the optimizer's step length, None where it has none.
+    """
+
+    t: int
+    problem: Problem
+    full: Problem
+    validation: Problem | None
+    theta: Tensor
+    value: Tensor
+    gradient: Tensor
+    after: Tensor | None
+    lr: float | None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Probe(ABC):
+    """Something measured at every `every`-th step, and at the last.
+
+    `stop` ends the run at the first failed verdict among the readings; otherwise the run goes on and is marked.
+    """
+
+    every: Annotated[int, Ge(1)] = 1
+    stop: bool = False
+
+    @abstractmethod
+    def measure(self, step: Step) -> Mapping[str, Reading]:
+        """Return readings by tag; a tag is `group/name`, and a `Verdict` is logged by its ratio."""
+
+    def due(self, step: Step) -> bool:
+        """Say whether this step is measured."""
+        return step.t % self.every == 0 or step.after is None

@@ -1,0 +1,160 @@
+"""Problem: a loss, a model and data put together by the chain rule, with mean and ridge, in the parameters θ.
+
+    L(θ)   = (1/N) Σ_n ℓ(z_n, y_n) + (ρ/2) ‖θ∘m‖²,   z = f(X; θ)
+    ∇L     = (1/N) Jᵀ g + ρ m∘θ,                     g = ∂ℓ/∂z (N, K), J = ∂z/∂θ
+    ∇²L V  = (1/N) (Jᵀ (h·JV) + Σ g·∇²z·V) + ρ m∘V,  h = ∂²ℓ/∂z² row by row
+    ∇²L    = (1/N) (Jᵀ h J + Σ g·∇²z) + ρ diag m
+
+m (D, 1) is 1 for the rows of θ that the ridge holds and 0 for the intercept's, unless told otherwise.
+
+Rows are worked on in blocks that stay in cache: X is read from memory once for both its products, and no (N, K) or
+(N, K, D) intermediate of the whole data is ever held. The blocks depend on the shapes alone, so results are
+reproducible to the bit.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from lab.loss import Loss
+from lab.model import Model
+
+BLOCK_BYTES = 1 << 20  # of X, and of what is made from it: half of a common second-level cache
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The mean loss of a model on data, with ridge.
+
+    Args: X (N, D) and targets y (N, K), of one floating dtype and device; ridge ρ ≥ 0; held (D, 1), 1 where the ridge
+    holds that row of θ. Everything is a function of θ (D, K), and nothing here records a graph.
+    """
+
+    loss: Loss
+    model: Model
+    X: Tensor
+    y: Tensor
+    ridge: float = 0.0
+    held: Tensor | None = None
+
+    @property
+    def N(self) -> int:
+        """Number of rows."""
+        return self.X.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape (D, K) of θ."""
+        return self.X.shape[1], self.y.shape[1]
+
+    @property
+    def mask(self) -> Tensor:
+        """m, (D, 1): 1 where the ridge holds a row of θ."""
+        return self.X.new_ones(self.X.shape[1], 1) if self.held is None else self.held
+
+    def value(self, theta: Tensor) -> Tensor:
+        """L(θ), a 0-d tensor."""
+        total = theta.new_zeros(())
+        for X, y in self.blocks():
+            total += self.loss.value(self.model.forward(X, theta), y).sum()
+        return self._with_penalty(total / self.N, theta)
+
+    def gradient(self, theta: Tensor) -> Tensor:
+        """∇L(θ), (D, K)."""
+        total = torch.zeros_like(theta)
+        for X, y in self.blocks():
+            g = self.loss.gradient(self.model.forward(X, theta), y)
+            total += self.model.pullback(X, theta, g)
+        return self._with_ridge(total.div_(self.N), theta)
+
+    def value_and_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """L(θ) and ∇L(θ) in one pass over the rows."""
+        value, gradient = theta.new_zeros(()), torch.zeros_like(theta)
+        for X, y in self.blocks():
+            rows, g = self.loss.value_and_gradient(self.model.forward(X, theta), y)
+            value += rows.sum()
+            gradient += self.model.pullback(X, theta, g)
+        return self._with_penalty(value / self.N, theta), self._with_ridge(gradient.div_(self.N), theta)
+
+    def hvp(self, theta: Tensor, V: Tensor) -> Tensor:
+        """∇²L(θ) V, (D, K), for a direction V (D, K)."""
+        total = torch.zeros_like(theta)
+        for X, y in self.blocks():
+            z = self.model.forward(X, theta)
+            total += self.model.pullback(X, theta, self.loss.hvp(z, y, self.model.pushforward(X, theta, V)))
+            bent = self.model.curvature(X, theta, self.loss.gradient(z, y), V) if self._bends else None
+            if bent is not None:
+                total += bent
+        return self._with_ridge(total.div_(self.N), V)
+
+    def hessian(self, theta: Tensor) -> Tensor:
+        """∇²L(θ), (D·K, D·K), row d·K + k; in blocks of rows, beside the result a megabyte or so is held."""
+        D, K = self.shape
+        H = theta.new_zeros(D, K, D, K)
+        for X, y in self.blocks(width=D * K):
+            self.model.gauss_newton(X, theta, self.loss.hessian(self.model.forward(X, theta), y), out=H)
+        H = H.view(D * K, D * K).div_(self.N)
+        if self._bends:
+            H += self._bending(theta)
+        if self.ridge:
+            H.diagonal().add_(self.ridge * self.mask.expand(D, K).reshape(-1))
+        return H
+
+    def reference(self, theta: Tensor) -> Tensor:
+        """L(θ) by torch's own loss and plain tensor operations: the bare function that an oracle differentiates."""
+        rows = self.loss.reference(self.model.forward(self.X, theta), self.y)
+        return rows.mean() + self.ridge / 2 * (self.mask * theta.square()).sum()
+
+    def correct(self, theta: Tensor) -> Tensor:
+        """Fraction of labels predicted right, a 0-d tensor."""
+        total = theta.new_zeros(())
+        for X, y in self.blocks():
+            total += self.loss.correct(self.model.forward(X, theta), y).sum()
+        return total / self.N
+
+    @cached_property
+    def flat_directions(self) -> list[tuple[int, str]]:
+        """Count the directions in which L is flat at every θ, each with its reason.
+
+        The loss may be blind to c directions of R^K (softmax: a common shift), and X to some combinations of columns.
+        The ridge holds the rest up: with ρ > 0 only the rows of θ that it leaves alone count. With X's remaining D
+        columns of rank r, the null space of Jᵀ h J has dimension D·K − r(K − c) = r·c + (D − r)·K.
+        """
+        X = self.X if not self.ridge else self.X[:, self.mask[:, 0] == 0]
+        D, K = X.shape[1], self.y.shape[1]
+        if D == 0:
+            return []
+        lost = self.model.dependent(X)
+        blind, why = self.loss.flat(K)
+        columns = "1 column of X depends" if lost == 1 else f"{lost} columns of X depend"
+        found = [((D - lost) * blind, why), (lost * K, f"{columns} on the others")]
+        return [(count, reason) for count, reason in found if count]
+
+    @property
+    def _bends(self) -> bool:
+        return type(self.model).curvature is not Model.curvature
+
+    def _bending(self, theta: Tensor) -> Tensor:
+        """(1/N) Σ g·∇²z as a matrix, a column for each unit direction."""
+        D, K = self.shape
+        units = torch.eye(D * K, dtype=theta.dtype, device=theta.device).view(D * K, D, K)
+        g = self.loss.gradient(self.model.forward(self.X, theta), self.y)
+        columns = [self.model.curvature(self.X, theta, g, V) for V in units]
+        return torch.stack([c.reshape(-1) for c in columns if c is not None], dim=1) / self.N
+
+    def blocks(self, width: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        D, K = self.shape
+        per_row = max(D + 4 * K, width) * self.X.element_size()
+        # A multiple of 64 rows keeps every block's start on a cache line, whatever D.
+        rows = max(64, BLOCK_BYTES // per_row // 64 * 64)
+        for start in range(0, self.N, rows):
+            yield self.X[start : start + rows], self.y[start : start + rows]
+
+    def _with_penalty(self, mean: Tensor, theta: Tensor) -> Tensor:
+        return mean + self.ridge / 2 * (self.mask * theta.square()).sum() if self.ridge else mean
+
+    def _with_ridge(self, mean: Tensor, V: Tensor) -> Tensor:
+        return mean.addcmul_(self.mask, V, value=self.ridge) if self.ridge else mean

@@ -1,0 +1,108 @@
+"""How far rounding alone can move a gradient, a Hessian or a product: the bounds behind every verdict.
+
+Notation: u the unit roundoff, γ_n = n u/(1 − n u). A sum of n products computed in any order has
+|ŝ − s| ≤ γ_n Σ|x||y| (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., §3.1); a matrix product has it
+entrywise. Each bound below is for one computation; a difference of two is held against twice the bound.
+
+Logits      |δz| ≤ d = γ_D |X||θ|                                                          (N, K)
+Logit gradient g(z), and how it moves when z does. With h the row's Hessian, which is positive semi-definite,
+            |h_kl| ≤ √h_kk √h_ll, so |δg_k| ≤ √h_kk Σ_l √h_ll d_l. Evaluating g at given logits costs another
+            c u (|g| + 2|y|): its parts are exponentials, whose condition is the size of their argument,
+            c = 8 + K + 2 max|z|, and for a canonical loss they are p = g + y and y.
+Logit Hessian  A loss that is M-self-concordant has e^{−Md} h ⪯ h(z + δz) ⪯ e^{Md} h, so |δh_kl| ≤ M max d √h_kk √h_ll
+            to first order. Evaluating costs c u: relative to h by hand, but relative to p for who computes p(1 − p)
+            by a difference. With r_k = √(h_kk + p_k), both have |δh_kl| ≤ e r_k r_l, e = M max d + c u.
+Product     h u for u = JV: |δ(hu)_k| ≤ r_k Σ_l r_l (e + γ_D)|X||V|_l.
+In θ        ∇: |X|ᵀ|δg|/N + γ_N |X|ᵀ|g|/N, and 4u for scaling and adding the ridge's ρ|θ|. Likewise for the others.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lab.problem import Problem
+
+
+def gamma(n: float, dtype: torch.dtype) -> float:
+    """γ_n = n u/(1 − n u), the relative rounding of a sum of n products; 1 (everything) once n u reaches a half."""
+    nu = n * torch.finfo(dtype).eps / 2
+    return nu / (1 - nu) if nu < 0.5 else 1.0
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of rows and what the bounds need of them: X, |X|; y, z, g, d (n, K) as above; h_kk; r; e (n, 1); c u (n, 1)."""
+
+    X: Tensor
+    X_abs: Tensor
+    y: Tensor
+    z: Tensor
+    d: Tensor
+    g: Tensor
+    h: Tensor
+    r: Tensor
+    e: Tensor
+    cu: Tensor
+
+
+def gradient_bound(problem: Problem, theta: Tensor) -> Tensor:
+    """Bound the rounding of ∇L(θ), entrywise, (D, K)."""
+    n, total = gamma(problem.N + 2, theta.dtype), torch.zeros_like(theta)
+    for block in _blocks(problem, theta):
+        root, size = block.h.sqrt(), block.g.abs()
+        moved = root * (root * block.d).sum(dim=1, keepdim=True)
+        error = moved + block.cu * (size + 2 * block.y.abs()) + n * size
+        total += problem.model.pullback(block.X_abs, theta.abs(), error)
+    return total / problem.N + _ridge_rounding(problem, theta)
+
+
+def hvp_bound(problem: Problem, theta: Tensor, V: Tensor) -> Tensor:
+    """Bound the rounding of ∇²L(θ) V, entrywise, (D, K)."""
+    D, model = problem.shape[0], problem.model
+    n, total = gamma(problem.N + 2, theta.dtype), torch.zeros_like(theta)
+    for block in _blocks(problem, theta):
+        U = problem.loss.hvp(block.z, block.y, model.pushforward(block.X, theta, V))
+        moved = (block.e + gamma(D, theta.dtype)) * model.pushforward(block.X_abs, theta.abs(), V.abs())
+        error = block.r * (block.r * moved).sum(dim=1, keepdim=True) + n * U.abs()
+        total += model.pullback(block.X_abs, theta.abs(), error)
+    return total / problem.N + _ridge_rounding(problem, V)
+
+
+def hessian_bound(problem: Problem, theta: Tensor) -> Tensor:
+    """Bound the rounding of ∇²L(θ), entrywise, (D·K, D·K): |X|ᵀ ((e + γ_N) r_k r_l) |X|/N, block by block."""
+    D, K = problem.shape
+    n, out = gamma(problem.N + 2, theta.dtype), theta.new_zeros(D, K, D, K)
+    for block in _blocks(problem, theta, width=D * K):
+        weight = (block.e + n)[:, :, None] * block.r[:, :, None] * block.r[:, None, :]
+        problem.model.gauss_newton(block.X_abs, theta, weight, out=out)
+    bound = out.view(D * K, D * K) / problem.N
+    bound.diagonal().add_(_ridge_rounding(problem, torch.ones_like(theta)).reshape(-1))
+    return bound
+
+
+def hessian_norm_bound(problem: Problem, theta: Tensor, trace: float) -> float:
+    """Bound the 2-norm of ∇²L(θ)'s rounding, given its trace.
+
+    |δH| ≤ (γ_N + e) G entrywise for G = Σ_n (r_n ⊗ |x_n|)(r_n ⊗ |x_n|)ᵀ/N, which is positive semi-definite, so
+    ‖δH‖₂ ≤ (γ_N + e) ‖G‖₂ ≤ (γ_N + e) tr G. By hand r is √diag h, and tr G is tr H without the ridge.
+    """
+    e = max(float(block.e.max()) for block in _blocks(problem, theta))
+    return (gamma(problem.N + 2, theta.dtype) + e) * trace
+
+
+def _blocks(problem: Problem, theta: Tensor, width: int = 0) -> Iterator[Block]:
+    (D, K), loss, model = problem.shape, problem.loss, problem.model
+    unit = torch.finfo(theta.dtype).eps / 2
+    for X, y in problem.blocks(width):
+        X_abs, z = X.abs(), model.forward(X, theta)
+        d = gamma(D, theta.dtype) * model.forward(X_abs, theta.abs())
+        g, h = loss.gradient(z, y), loss.diagonal(z, y).abs()
+        cu = unit * (8 + K + 2 * z.abs().amax(dim=1, keepdim=True))
+        e = loss.self_concordance * d.amax(dim=1, keepdim=True) + cu
+        yield Block(X, X_abs, y, z, d, g, h, (h + (g + y).abs()).sqrt(), e, cu)
+
+
+def _ridge_rounding(problem: Problem, V: Tensor) -> Tensor:
+    return 4 * torch.finfo(V.dtype).eps * problem.ridge * problem.mask * V.abs()

@@ -1,0 +1,90 @@
+"""The end of a run in a few lines: how well it fits, how the checks went, and what the curvature is."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.board import board_command
+
+Row = Mapping[str, Any]
+CHECKS = {
+    "check/gradient": "gradient against autograd",
+    "check/hvp": "Hessian product against forward-over-reverse",
+    "check/hessian": "Hessian against torch.func.hessian",
+    "check/twin": "trajectory against autograd's twin",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the summary: what, the figures, and whether it is good news (None: neither)."""
+
+    what: str
+    figures: str
+    good: bool | None = None
+
+
+def summarize(path: Path, status: Mapping[str, Any], rows: Sequence[Row]) -> list[Line]:
+    """Return the summary of the run in `path`, from its status and its rows of metrics.jsonl."""
+    last: dict[str, Any] = {}
+    for row in rows:
+        last |= row
+    ended = str(status["status"])
+    lines = [Line("run", f"{ended} after step {last.get('step', 0)}", ended == "finished")]
+    lines += _fit(last)
+    lines += _checks(rows)
+    lines += _curvature(last)
+    return [*lines, Line("folder", str(path)), Line("TensorBoard", board_command(path))]
+
+
+def _fit(last: Row) -> Iterator[Line]:
+    for part in ("train", "validation"):
+        if f"loss/{part}" in last:
+            accuracy = last.get(f"accuracy/{part}")
+            share = "" if accuracy is None else f", accuracy {accuracy:.2%}"
+            yield Line({"train": "training", "validation": "validation"}[part], f"loss {last[f'loss/{part}']:.6g}{share}")
+
+
+def _checks(rows: Sequence[Row]) -> Iterator[Line]:
+    tags = dict.fromkeys(tag for row in rows for tag in row if tag.startswith("check/") and tag.count("/") == 1)
+    for tag in sorted(tags, key=[*CHECKS, *tags].index):
+        judged = [row for row in rows if tag in row]
+        worst = max(judged, key=lambda row: float(row[tag]))
+        failed = [row for row in judged if not row[tag] <= 1]
+        times = f"{len(judged)} times" if len(judged) > 1 else "once"
+        if failed:
+            words = f"FAILED at {len(failed)} of {len(judged)} steps, first at step {failed[0]['step']}; at worst"
+        else:
+            words = f"agrees, judged {times}; at worst"
+        figures = f"{words} {worst[tag]:.2g} of what rounding allows (step {worst['step']})"
+        yield Line(CHECKS.get(tag, tag.removeprefix("check/")), figures, not failed)
+
+
+def _curvature(last: Row) -> Iterator[Line]:
+    if "curvature/definiteness" in last:
+        yield Line("Hessian", last["curvature/definiteness"])
+    if "curvature/lambda_1" in last:
+        yield Line(
+            "eigenvalues",
+            f"λ₁ = {last['curvature/lambda_1']:.6g}, λ_min = {last['curvature/lambda_min']:.3g}, "
+            f"rank {last['curvature/rank']}, condition {last['curvature/condition']:.3g} on the range",
+        )
+    product = last.get("stability/lr_lambda_max")
+    if product is not None:
+        side = "below 2: gradient descent is stable here" if product < 2 else "not below 2: gradient descent is unstable here"
+        yield Line("stability", f"lr·λ₁ = {product:.4g}, {side}", product < 2)
+
+
+def figures(row: Row) -> str:
+    """Return the few figures of a step that a person wants at a glance."""
+    names = {
+        "loss/train": "loss",
+        "loss/batch": "batch loss",
+        "accuracy/train": "accuracy",
+        "step/gradient_norm": "‖∇‖",
+        "curvature/lambda_1": "λ₁",
+        "stability/lr_lambda_max": "lr·λ₁",
+        "check/gradient": "gradient check",
+    }
+    return "  ".join(f"{name} {row[tag]:.4g}" for tag, name in names.items() if isinstance(row.get(tag), float))

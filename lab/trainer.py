@@ -1,0 +1,217 @@
+"""Training as a run: the loop, watched by probes, written to a run folder, stopped and resumed without a trace."""
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from lab import spectrum
+from lab.experiment import Experiment
+from lab.loop import Visit, walk
+from lab.probe import Reading, Step
+from lab.record import JsonLines, Sink, TensorBoard
+from lab.referee import Verdict
+from lab.runs import RunFolder, Status
+from lab.twin import Lockstep
+
+FAILURE = "/failure"  # a failed verdict's words are logged under its tag and this ending
+
+
+class Watcher(Protocol):
+    """Whoever looks on while a run goes: a progress bar, plain lines, nobody."""
+
+    def step(self, t: int, readings: Mapping[str, float | int | str]) -> None:
+        """Take notice of a step and what was logged of it."""
+
+    def say(self, message: str) -> None:
+        """Pass on what must not be missed: a check that failed, why the run stopped."""
+
+
+@dataclass
+class Stop:
+    """Whether the run was asked to stop, by Ctrl-C."""
+
+    asked: bool = False
+
+
+def initial_state(experiment: Experiment) -> dict[str, Any]:
+    """Return the checkpoint of a run that has taken no step."""
+    return {"theta": experiment.theta, "optimizer": experiment.stepper(experiment.theta).state_dict()}
+
+
+def train(experiment: Experiment, folder: RunFolder, watcher: Watcher) -> Status:
+    """Train from the folder's newest checkpoint to the end and return how it ended, as status.json then has it.
+
+    What is recorded is, bit for bit, what an uninterrupted run records. Raises: InputError where another process is at
+    this run, or nothing in the folder can be resumed.
+    """
+    with folder.claimed(), torch.no_grad(), _ctrl_c() as stop, ExitStack() as closing:
+        session = Session(experiment, folder, watcher, closing)
+        folder.write_status("running", step=session.start)
+        status = session.train(stop)
+        folder.write_status(status, step=session.t, failures=session.failures)
+        return status
+
+
+class Session:
+    """One sitting at a run: from its newest checkpoint to the end, to a failure, or to Ctrl-C."""
+
+    def __init__(self, experiment: Experiment, folder: RunFolder, watcher: Watcher, closing: ExitStack) -> None:
+        self._experiment, self._folder, self._watcher = experiment, folder, watcher
+        self.start, state = folder.load_checkpoint()
+        self.t = self.start
+        folder.rewind(self.start)
+        self.failures = _first_failures(folder.metrics())
+        self._sinks: list[Sink] = [
+            JsonLines(folder.path / "metrics.jsonl"),
+            TensorBoard(folder.path, purge_step=self.start),
+        ]
+        for sink in self._sinks:
+            closing.callback(sink.close)
+        self._theta = state["theta"].to(experiment.theta).clone()
+        self._stepper = experiment.stepper(self._theta)
+        self._stepper.load_state_dict(state["optimizer"])
+        self._lockstep = self._begin_lockstep(state.get("lockstep"))
+        self._last_finite: Step | None = None
+
+    def train(self, stop: Stop) -> Status:
+        """Walk to the end of the run; return how it ended."""
+        steps, every = self._experiment.config.steps, self._experiment.config.checkpoint_every
+        for visit in walk(self._experiment.batches, self._stepper, self._theta, self.start, steps):
+            self.t = visit.t
+            step = self._step(visit)
+            if not visit.finite:
+                self._record(visit, self._basics(step))
+                self._watcher.say(self._why_not_finite(step))
+                return "diverged"
+            halted_by = self._observe(visit, step)
+            self._last_finite = step
+            if halted_by:
+                self._watcher.say(f"step {visit.t}: stopped at a failed check, as probes.{halted_by}.stop asks")
+                return "failed"
+            if stop.asked and visit.after is not None:
+                self._checkpoint(visit)
+                return "interrupted"
+            if visit.after is None or (visit.t + 1) % every == 0:
+                self._checkpoint(visit)
+        return "failed" if self.failures else "finished"
+
+    def _observe(self, visit: Visit, step: Step) -> str:
+        """Measure and record a step; return the name of the probe whose failed check asks to stop, or nothing."""
+        readings, halted_by = self._basics(step), ""
+        for name, probe in self._experiment.probes.items():
+            if probe.due(step):
+                found = probe.measure(step)
+                readings |= found
+                if probe.stop and any(isinstance(r, Verdict) and not r.passed for r in found.values()):
+                    halted_by = halted_by or name
+        if self._lockstep is not None:
+            readings |= self._lockstep.advance(visit)
+        self._record(visit, readings)
+        return halted_by
+
+    def _record(self, visit: Visit, readings: Mapping[str, Reading]) -> None:
+        row: dict[str, float | int | str] = {}
+        for tag, reading in readings.items():
+            if not isinstance(reading, Verdict):
+                row[tag] = reading
+                continue
+            row[tag] = reading.ratio
+            if not reading.passed:
+                row[tag + FAILURE] = str(reading)
+                if tag not in self.failures:
+                    self.failures[tag] = f"step {visit.t}: {reading}"
+                    self._watcher.say(self.failures[tag])
+        for sink in self._sinks:
+            sink.write(visit.t, row)
+        self._watcher.step(visit.t, row)
+
+    def _checkpoint(self, visit: Visit) -> None:
+        for sink in self._sinks:
+            sink.flush()
+        done = visit.after is None
+        state = {"theta": visit.theta if done else visit.after, "optimizer": self._stepper.state_dict()}
+        if self._lockstep is not None:
+            state["lockstep"] = self._lockstep.state_dict()
+        self._folder.save_checkpoint(visit.t if done else visit.t + 1, state)
+
+    def _step(self, visit: Visit) -> Step:
+        experiment, t = self._experiment, visit.t
+        return Step(
+            t=t,
+            problem=experiment.batches(t),
+            full=experiment.full,
+            validation=experiment.validation,
+            theta=visit.theta,
+            value=visit.value,
+            gradient=visit.gradient,
+            after=visit.after,
+            lr=self._stepper.lr,
+            seed=experiment.config.seed,
+        )
+
+    def _basics(self, step: Step) -> dict[str, Reading]:
+        """What is known of every step for nothing."""
+        loss = "loss/train" if step.problem is step.full else "loss/batch"
+        return {loss: float(step.value), "step/gradient_norm": float(step.gradient.norm())}
+
+    def _begin_lockstep(self, state: Mapping[str, Any] | None) -> Lockstep | None:
+        config = self._experiment.config
+        if config.twin is None:
+            return None
+        experiment = self._experiment
+        return Lockstep(
+            experiment.batches, experiment.stepper, self._theta, config.steps, config.seed, state, self.start
+        )
+
+    def _why_not_finite(self, step: Step) -> str:
+        """Say where the run broke, and what may have broken it."""
+        where = (
+            f"step {step.t}: the loss is {float(step.value):.3g}, "
+            f"‖θ‖ = {float(step.theta.norm()):.3g}, ‖∇‖ = {float(step.gradient.norm()):.3g}"
+        )
+        last = self._last_finite
+        if last is None or not step.lr:
+            return f"{where}; the data or the start are too large for {self._experiment.config.dtype}"
+        largest = spectrum.largest(lambda V: last.problem.hvp(last.theta, V), last.theta)
+        product = step.lr * largest
+        if product > 2:
+            return (
+                f"{where}; lr·λ₁ = {product:.3g} > 2 at step {last.t}, where gradient descent is unstable; "
+                f"try optimizer.lr below {2 / largest:.2g}"
+            )
+        return f"{where}; lr·λ₁ = {product:.3g} at step {last.t}, which is stable for plain gradient descent; try a smaller lr"
+
+
+def _first_failures(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The words of each check's first failure in rows of metrics.jsonl."""
+    found: dict[str, str] = {}
+    for row in rows:
+        for tag, words in row.items():
+            if tag.endswith(FAILURE):
+                found.setdefault(tag.removesuffix(FAILURE), f"step {row['step']}: {words}")
+    return found
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[Stop]:
+    """Turn the first Ctrl-C into a wish to stop after the step under way; a second one interrupts at once."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(signum: int, frame: object) -> None:
+        if stop.asked:
+            raise KeyboardInterrupt
+        stop.asked = True
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

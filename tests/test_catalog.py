@@ -1,0 +1,120 @@
+"""The catalog: a file in an open folder is a member, and a file that is none says so."""
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from lab import catalog
+from lab.errors import InputError, suggest
+
+BASE = """
+from abc import ABC, abstractmethod
+class Shape(ABC):
+    @abstractmethod
+    def area(self): ...
+"""
+ROUND = """
+from shapes_base import Shape
+class Helper: ...
+class Half(Shape): ...
+class Circle(Half):
+    def area(self): return 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An open folder lab.shapes, somewhere else on the disk, with one member."""
+    (tmp_path / "shapes_base.py").write_text(BASE)
+    shapes = tmp_path / "shapes"
+    shapes.mkdir()
+    (shapes / "circle.py").write_text(ROUND)
+    (shapes / "_hidden.py").write_text("raise RuntimeError('imported')")
+    package = ModuleType("lab.shapes")
+    package.__path__ = [str(shapes)]
+    package.__spec__ = importlib.machinery.ModuleSpec("lab.shapes", None, is_package=True)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, "lab.shapes", package)
+    monkeypatch.setitem(catalog.BASES, "shapes", "shapes_base:Shape")
+    yield shapes
+    for name in [name for name in sys.modules if name.startswith("lab.shapes.") or name == "shapes_base"]:
+        del sys.modules[name]
+
+
+def test_a_member_is_known_by_its_file(folder: Path) -> None:
+    assert catalog.names("shapes") == ("circle",)
+    assert catalog.get("shapes", "circle").__name__ == "Circle"
+    assert list(catalog.members("shapes")) == ["circle"]
+
+
+def test_listing_the_names_imports_no_member(folder: Path) -> None:
+    (folder / "broken.py").write_text("raise RuntimeError('imported')")
+    assert catalog.names("shapes") == ("broken", "circle")
+
+
+def test_a_file_put_into_a_folder_is_a_member_at_once(folder: Path) -> None:
+    (folder / "ring.py").write_text(ROUND.replace("Circle", "Ring"))
+    importlib.invalidate_caches()
+    assert catalog.get("shapes", "ring").__name__ == "Ring"
+
+
+def test_another_directory_on_the_packages_path_adds_members(folder: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "oval.py").write_text(ROUND.replace("Circle", "Oval"))
+    sys.modules["lab.shapes"].__path__.append(str(more))
+    assert catalog.names("shapes") == ("circle", "oval")
+    assert catalog.get("shapes", "oval").__name__ == "Oval"
+
+
+def test_a_file_with_two_members_is_refused_by_name(folder: Path) -> None:
+    (folder / "two.py").write_text(ROUND + "class Disc(Circle): ...\n")
+    with pytest.raises(TypeError, match=r"two\.py: must define exactly one .* Shape; it defines Circle and Disc"):
+        catalog.get("shapes", "two")
+
+
+def test_a_file_with_no_member_is_refused_by_name(folder: Path) -> None:
+    (folder / "none.py").write_text("from shapes_base import Shape\n")  # imported is not defined
+    with pytest.raises(TypeError, match=r"none\.py: must define exactly one .* it defines none$"):
+        catalog.get("shapes", "none")
+
+
+def test_an_unfinished_member_is_told_what_it_lacks(folder: Path) -> None:
+    (folder / "half.py").write_text("from shapes_base import Shape\nclass Half(Shape): ...\n")
+    with pytest.raises(TypeError, match=r"it defines none \(Half lacks area\)"):
+        catalog.get("shapes", "half")
+
+
+def test_an_unknown_name_gets_a_guess(folder: Path) -> None:
+    with pytest.raises(InputError) as error:
+        catalog.get("shapes", "Cicle")
+    assert str(error.value) == "lab/shapes: unknown name 'Cicle'; did you mean 'circle'? (allowed: circle)"
+
+
+@pytest.mark.parametrize("name", ["", "..", "_hidden", "a.b", "circle.py", "\0"])
+def test_only_a_listed_name_is_imported(folder: Path, name: str) -> None:
+    with pytest.raises(InputError):
+        catalog.get("shapes", name)
+
+
+def test_a_folder_that_is_not_there_has_no_members() -> None:
+    assert catalog.names("nowhere") == ()
+
+
+def test_every_member_of_the_lab_is_one_class_with_a_first_line() -> None:
+    for folder in catalog.BASES:
+        for name, member in catalog.members(folder).items():
+            assert (member.__doc__ or "").strip(), f"lab/{folder}/{name}.py: {member.__name__} has no docstring"
+
+
+def test_a_guess_ignores_case_and_is_left_out_when_nothing_is_close() -> None:
+    assert suggest("EVRY", ["top", "every"]) == "; did you mean 'every'? (allowed: every, top)"
+    assert suggest("zzz", ["top", "every"]) == " (allowed: every, top)"
+    assert suggest("zzz", []) == " (allowed: none)"
+
+
+def test_an_input_error_is_one_line() -> None:
+    assert str(InputError("a\nb\u2028c")) == "a b c"

@@ -1,0 +1,143 @@
+"""Optimizers move θ as torch's do and as Newton's method should, by gradients that no graph was recorded for."""
+
+import pytest
+import torch
+from conftest import make_problem
+
+from lab.loop import Batches, walk
+from lab.optimizer import FromTorch, Stateless
+from lab.optimizer_schema import torch_kinds
+from lab.optimizers.newton import Newton
+from lab.oracle import Objective
+
+OPTIONS = {
+    "sgd": {"lr": 0.5, "momentum": 0.9, "nesterov": True},
+    "adam": {"lr": 0.1},
+    "adamw": {"lr": 0.1, "weight_decay": 0.01},
+    "rmsprop": {"lr": 0.01},
+    "adagrad": {"lr": 0.3},
+    "nadam": {"lr": 0.05},
+    "rprop": {"lr": 0.01},
+    "lbfgs": {"lr": 1.0, "max_iter": 3},
+}
+
+
+def trajectory(problem, stepper, theta, start=0, steps=8):
+    return list(walk(Batches(problem, None, 0), stepper, theta, start, steps))
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_a_torch_optimizer_takes_the_steps_that_it_takes_in_torch(kind, rng):
+    p, theta = make_problem(rng)
+    ours = trajectory(p, FromTorch(torch_kinds()[kind], OPTIONS[kind], theta), theta)[-1].theta
+    parameter = theta.clone()
+    optimizer = torch_kinds()[kind]([parameter], **OPTIONS[kind])
+
+    def closure():
+        value, parameter.grad = p.value_and_gradient(parameter)
+        return value
+
+    for _ in range(8):
+        closure()
+        optimizer.step(closure)
+    assert torch.equal(ours, parameter)
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_a_saved_state_goes_on_to_the_bit(kind, rng, tmp_path):
+    p, theta = make_problem(rng)
+    kept = trajectory(p, FromTorch(torch_kinds()[kind], OPTIONS[kind], theta), theta)
+    first = FromTorch(torch_kinds()[kind], OPTIONS[kind], theta)
+    halfway = trajectory(p, first, theta, steps=4)[-1].theta
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    second = FromTorch(torch_kinds()[kind], OPTIONS[kind], theta)
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert torch.equal(trajectory(p, second, halfway, start=4)[-1].theta, kept[-1].theta)
+
+
+@pytest.mark.parametrize("kind", [k for k in sorted(torch_kinds()) if k not in OPTIONS])
+def test_every_other_torch_optimizer_runs_and_descends(kind, rng):
+    p, theta = make_problem(rng)
+    start = float(p.value(theta))
+    end = trajectory(p, FromTorch(torch_kinds()[kind], {"lr": 0.01}, theta), theta)[-1]
+    assert float(end.value) < start
+
+
+def test_training_never_needs_autograd(rng, monkeypatch):
+    p, theta = make_problem(rng)
+    before = trajectory(p, FromTorch(torch.optim.SGD, {"lr": 0.3, "momentum": 0.9}, theta), theta)[-1].theta
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("autograd was used")
+
+    for name in ("grad", "backward"):
+        monkeypatch.setattr(torch.autograd, name, refuse)
+    monkeypatch.setattr(torch.Tensor, "backward", refuse)
+    with torch.inference_mode():
+        after = trajectory(p, FromTorch(torch.optim.SGD, {"lr": 0.3, "momentum": 0.9}, theta), theta)[-1].theta
+    assert torch.equal(before, after)
+
+
+def test_newton_converges_quadratically(rng):
+    p, theta = make_problem(rng, ridge=0.1)
+    visits = trajectory(p, Stateless(Newton()), theta * 0.1, steps=9)
+    norms = [float(v.gradient.norm()) for v in visits]
+    assert norms[-1] < 1e-14
+    close = [i for i, norm in enumerate(norms[:-1]) if 1e-7 < norm < 1e-2]
+    assert close
+    assert all(norms[i + 1] < 100 * norms[i] ** 2 for i in close)
+
+
+def test_newton_handles_a_singular_hessian_and_leaves_its_null_space_alone(rng):
+    p, theta = make_problem(rng, N=40, D=3, K=4, ridge=0.0)
+    end = trajectory(p, Stateless(Newton()), torch.zeros_like(theta), steps=12)[-1]
+    assert float(end.gradient.norm()) < 1e-12
+    assert float(end.theta.sum(dim=1).abs().max()) < 1e-10  # the common shift of each row of θ
+
+
+def test_newton_descends_from_far_away_where_a_full_step_would_not(rng):
+    p, theta = make_problem(rng, ridge=0.001)
+    visits = trajectory(p, Stateless(Newton()), 30 * theta, steps=30)
+    values = [float(v.value) for v in visits]
+    assert all(b <= a + 1e-12 for a, b in zip(values, values[1:], strict=False))
+    assert float(visits[-1].gradient.norm()) < 1e-8
+
+
+def test_damping_shortens_newtons_step(rng):
+    p, theta = make_problem(rng)
+    H, g = p.hessian(theta), p.gradient(theta)
+    lengths = [float(Newton(damping=mu).direction(H, g).norm()) for mu in (0.0, 0.1, 10.0)]
+    assert lengths == sorted(lengths, reverse=True)
+    assert len(set(lengths)) == 3
+
+
+def test_an_optimizer_runs_on_autograd_as_it_runs_by_hand(rng):
+    p, theta = make_problem(rng)
+    for stepper in (Stateless(Newton()), FromTorch(torch.optim.LBFGS, {"lr": 1.0}, theta)):
+        objective = Objective(p.reference)
+        value, gradient = objective.value_and_gradient(theta)
+        by_autograd = stepper.step(objective, theta, gradient)
+        fresh = Stateless(Newton()) if isinstance(stepper, Stateless) else FromTorch(torch.optim.LBFGS, {"lr": 1.0}, theta)
+        assert torch.allclose(by_autograd, fresh.step(p, theta, p.gradient(theta)), atol=1e-9)
+        assert float(value) == pytest.approx(float(p.value(theta)))
+
+
+def test_mini_batches_cover_each_epoch_once_in_an_order_of_the_seed(rng):
+    p, _ = make_problem(rng, N=13)
+    batches = Batches(p, 4, seed=3)
+    rows = [batches(t).X for t in range(4)]
+    assert [len(X) for X in rows] == [4, 4, 4, 1]
+    assert torch.equal(torch.cat(rows).sum(dim=0).round(decimals=9), p.X.sum(dim=0).round(decimals=9))
+    assert torch.equal(batches(2).X, Batches(p, 4, seed=3)(2).X)
+    assert not torch.equal(batches(0).X, batches(4).X)
+    assert not torch.equal(batches(0).X, Batches(p, 4, seed=4)(0).X)
+    assert Batches(p, None, 0)(5) is p
+    assert Batches(p, 99, 0)(5) is p
+
+
+def test_a_walk_ends_where_the_loss_is_not_finite(rng):
+    p, theta = make_problem(rng)
+    visits = trajectory(p, FromTorch(torch.optim.SGD, {"lr": 1e200}, theta), theta, steps=50)
+    assert not visits[-1].finite
+    assert visits[-1].after is None
+    assert len(visits) < 10

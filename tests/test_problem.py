@@ -1,0 +1,90 @@
+"""The chain rule, the mean and the ridge are right, in blocks of rows as in one."""
+
+import pytest
+import torch
+from conftest import make_problem
+
+from lab import oracle, problem
+from lab.losses.softmax import Softmax
+from lab.models.linear import Linear
+from lab.problem import Problem
+
+
+def test_value_is_that_of_the_reference(problem_and_theta):
+    p, theta = problem_and_theta
+    assert float(p.value(theta)) == pytest.approx(float(p.reference(theta)), rel=1e-13)
+
+
+def test_gradient_and_hessian_are_those_of_the_reference(problem_and_theta):
+    p, theta = problem_and_theta
+    assert torch.allclose(p.gradient(theta), oracle.gradient(p.reference, theta), rtol=1e-11, atol=1e-14)
+    assert torch.allclose(p.hessian(theta), oracle.hessian(p.reference, theta), rtol=1e-10, atol=1e-14)
+
+
+def test_product_is_the_hessian_times_the_direction(problem_and_theta, rng):
+    p, theta = problem_and_theta
+    V = torch.randn(theta.shape, generator=rng, dtype=theta.dtype)
+    assert torch.allclose(p.hvp(theta, V).reshape(-1), p.hessian(theta) @ V.reshape(-1), rtol=1e-11, atol=1e-14)
+
+
+def test_hessian_index_is_d_times_k_plus_k(rng):
+    p, theta = make_problem(rng)
+    D, K = p.shape
+    unit = torch.zeros(D, K, dtype=theta.dtype)
+    unit[2, 3] = 1
+    assert torch.allclose(p.hessian(theta)[:, 2 * K + 3].view(D, K), p.hvp(theta, unit), rtol=1e-12, atol=1e-15)
+
+
+def test_blocks_of_rows_change_nothing_but_rounding(rng, monkeypatch):
+    p, theta = make_problem(rng, N=300)
+    whole = [p.value(theta), p.gradient(theta), p.hessian(theta), *p.value_and_gradient(theta)]
+    monkeypatch.setattr(problem, "BLOCK_BYTES", 1)
+    assert len(list(p.blocks())) == 5
+    blocked = [p.value(theta), p.gradient(theta), p.hessian(theta), *p.value_and_gradient(theta)]
+    for one, other in zip(whole, blocked, strict=True):
+        assert torch.allclose(one, other, rtol=1e-12, atol=1e-15)
+
+
+def test_ridge_leaves_the_intercept_alone(rng):
+    p, theta = make_problem(rng)
+    free, _ = make_problem(torch.Generator().manual_seed(20), ridge=0.0)
+    difference = p.gradient(theta) - free.gradient(theta)
+    assert torch.allclose(difference[:-1], 0.3 * theta[:-1])
+    assert not difference[-1].any()
+
+
+def test_flat_directions_count_the_zero_eigenvalues(rng):
+    X = torch.randn(30, 4, generator=rng, dtype=torch.float64)
+    X = torch.cat([X, X[:, :1] + X[:, 1:2], torch.zeros(30, 1, dtype=X.dtype), torch.ones(30, 1, dtype=X.dtype)], dim=1)
+    y = Softmax().encode(torch.arange(30) % 3, 3, X.dtype)
+    held = torch.ones(7, 1, dtype=X.dtype)
+    held[-1] = 0
+    theta = torch.randn(7, 3, generator=rng, dtype=X.dtype)
+    for ridge, expected in ((0.0, [(5, "softmax ignores a common shift"), (6, "2 columns of X depend on the others")]),
+                            (0.1, [(1, "softmax ignores a common shift")])):
+        p = Problem(Softmax(), Linear(), X, y, ridge, held)
+        assert p.flat_directions == expected
+        zeros = (torch.linalg.eigvalsh(p.hessian(theta)).abs() < 1e-12).sum()
+        assert zeros == sum(count for count, _ in expected)
+
+
+def test_hessian_at_zero_has_multiplicity_k_minus_one(rng):
+    p, theta = make_problem(rng, N=40, D=3, K=4, ridge=0.0)
+    at_zero = torch.linalg.eigvalsh(p.hessian(torch.zeros_like(theta))).flip(0)[:9].view(3, 3)
+    expected = torch.linalg.eigvalsh(p.X.T @ p.X / (40 * 4)).flip(0)
+    assert torch.allclose(at_zero, expected[:, None].expand(3, 3), rtol=1e-12)
+
+
+def test_single_precision_stays_single_precision(rng):
+    p, theta = make_problem(rng)
+    single = Problem(p.loss, p.model, p.X.float(), p.y.float(), p.ridge, p.held.float())
+    for result in (single.value(theta.float()), single.gradient(theta.float()), single.hessian(theta.float())):
+        assert result.dtype == torch.float32
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_cuda_gives_what_the_cpu_gives(problem_and_theta):
+    p, theta = problem_and_theta
+    there = Problem(p.loss, p.model, p.X.cuda(), p.y.cuda(), p.ridge, p.held.cuda())
+    assert torch.allclose(there.gradient(theta.cuda()).cpu(), p.gradient(theta), rtol=1e-12, atol=1e-15)
+    assert torch.allclose(there.hessian(theta.cuda()).cpu(), p.hessian(theta), rtol=1e-12, atol=1e-15)

@@ -1,0 +1,202 @@
+"""Sinks: exact in JSON, shown once in TensorBoard, whole after a kill."""
+
+import json
+import math
+import struct
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lab.record import JsonLines, Memory, TensorBoard, plain, read_jsonl
+
+HARD = [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0, 1e22, 123456789.123456789]
+
+
+def shown(folder: Path) -> EventAccumulator:
+    """What TensorBoard's loader in Python makes of the event files, every step kept."""
+    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def steps(folder: Path, tag: str) -> list[int]:
+    return [event.step for event in shown(folder).Scalars(tag)]
+
+
+def bits(value: float) -> bytes:
+    return struct.pack("<d", value)
+
+
+def test_floats_come_back_from_json_lines_bit_for_bit(tmp_path):
+    sink = JsonLines(tmp_path / "metrics.jsonl")
+    for step, value in enumerate(HARD):
+        sink.write(step, {"loss/train": value})
+    sink.close()
+    back = [row["loss/train"] for row in read_jsonl(tmp_path / "metrics.jsonl")]
+    assert [bits(value) for value in back] == [bits(value) for value in HARD]
+
+
+def test_non_finite_floats_are_valid_json_and_come_back_as_floats(tmp_path):
+    sink = JsonLines(tmp_path / "metrics.jsonl")
+    sink.write(3, {"a": math.nan, "b": math.inf, "c": -math.inf, "d": "text"})
+    sink.close()
+    line = (tmp_path / "metrics.jsonl").read_text()
+    assert json.loads(line, parse_constant=pytest.fail) == {
+        "step": 3,
+        "a": "NaN",
+        "b": "Infinity",
+        "c": "-Infinity",
+        "d": "text",
+    }
+    (row,) = read_jsonl(tmp_path / "metrics.jsonl")
+    assert math.isnan(row["a"])
+    assert (row["b"], row["c"], row["d"]) == (math.inf, -math.inf, "text")
+
+
+def test_a_text_that_is_a_numbers_name_is_refused_rather_than_read_back_as_a_number(tmp_path):
+    with pytest.raises(ValueError, match="a: the text 'NaN'"):
+        JsonLines(tmp_path / "metrics.jsonl").write(0, {"a": "NaN"})
+
+
+def test_what_is_no_reading_is_refused_by_name_in_every_sink(tmp_path):
+    for sink in (Memory(), JsonLines(tmp_path / "metrics.jsonl"), TensorBoard(tmp_path)):
+        with pytest.raises(TypeError, match=r"curvature/trace: a reading is .* not list"):
+            sink.write(0, {"curvature/trace": [1.0]})
+        with pytest.raises(ValueError, match="step"):
+            sink.write(0, {"step": 1})
+
+
+def test_a_torn_last_line_is_left_out_and_a_broken_one_before_it_is_named(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 0, "a": 1.5}\n{"step": 1, "a": 2.')
+    assert read_jsonl(path) == [{"step": 0, "a": 1.5}]
+    path.write_bytes(b'{"step": 0}\nbroken\n{"step": 2}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl:2: not JSON"):
+        read_jsonl(path)
+
+
+@pytest.mark.parametrize("sink", [JsonLines, lambda path: TensorBoard(path.parent)], ids=["json", "tensorboard"])
+def test_a_row_reaches_the_system_before_write_returns(tmp_path, sink):
+    open_sink = sink(tmp_path / "metrics.jsonl")
+    (path,) = tmp_path.iterdir()
+    sizes = []
+    for step in range(3):
+        open_sink.write(step, {"a": 1.0})
+        sizes.append(path.stat().st_size)
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_a_sink_can_be_closed_twice(tmp_path):
+    for sink in (Memory(), JsonLines(tmp_path / "metrics.jsonl"), TensorBoard(tmp_path)):
+        sink.close()
+        sink.flush()
+        sink.close()
+
+
+def test_memory_keeps_rows_apart_from_the_callers_mapping():
+    sink, readings = Memory(), {"a": 1.0}
+    sink.write(0, readings)
+    readings["a"] = 2.0
+    assert sink.rows == [{"step": 0, "a": 1.0}]
+
+
+def test_plain_names_what_json_has_no_number_for_at_any_depth():
+    assert plain({"a": [math.nan, (1, -math.inf)], "b": True}) == {"a": ["NaN", [1, "-Infinity"]], "b": True}
+
+
+def test_tensorboard_shows_scalars_as_float32_and_non_finite_ones_as_they_are(tmp_path):
+    sink = TensorBoard(tmp_path)
+    values = [0.1, math.nan, math.inf, -math.inf, 1e300]
+    for step, value in enumerate(values):
+        sink.write(step, {"a": value})
+    sink.close()
+    seen = [event.value for event in shown(tmp_path).Scalars("a")]
+    assert seen[0] == struct.unpack("<f", struct.pack("<f", 0.1))[0]
+    assert math.isnan(seen[1])
+    assert seen[2:] == [math.inf, -math.inf, math.inf]  # 1e300 is beyond float32; log10 and metrics.jsonl have it
+
+
+def test_positive_floats_that_span_decades_are_shown_as_logarithms_too(tmp_path):
+    sink = TensorBoard(tmp_path)
+    readings = {"curvature/lambda_1": 1e300, "curvature/lambda_min": -1.0, "curvature/rank": 3, "accuracy/train": 0.5}
+    sink.write(0, readings)
+    sink.close()
+    loaded = shown(tmp_path)
+    assert loaded.Scalars("log10/curvature/lambda_1")[0].value == pytest.approx(300)
+    assert set(loaded.Tags()["scalars"]) == {*readings, "log10/curvature/lambda_1"}
+
+
+def test_a_text_is_shown_when_it_changes(tmp_path):
+    sink = TensorBoard(tmp_path)
+    for step, text in enumerate(["positive definite", "positive definite", "indefinite"]):
+        sink.write(step, {"curvature/definiteness": text})
+    sink.close()
+    loaded = shown(tmp_path)
+    texts = [(event.step, event.tensor_proto.string_val[0]) for event in loaded.Tensors("curvature/definiteness")]
+    assert texts == [(0, b"positive definite"), (2, b"indefinite")]
+    assert loaded.SummaryMetadata("curvature/definiteness").plugin_data.plugin_name == "text"
+
+
+def test_our_records_are_those_of_tensorboards_own_writer(tmp_path):
+    from tensorboard.compat.proto import event_pb2
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    TensorBoard(tmp_path, purge_step=7).close()
+    (ours,) = tmp_path.iterdir()
+    events = [event for event in iterate(ours.read_bytes())]
+    with open(tmp_path / "theirs", "wb") as file:
+        for event in events:
+            RecordWriter(file).write(event)
+    assert ours.read_bytes() == (tmp_path / "theirs").read_bytes()
+    version, start = map(event_pb2.Event.FromString, events)
+    assert version.file_version == "brain.Event:2"
+    assert (start.step, start.session_log.status) == (7, event_pb2.SessionLog.START)
+
+
+def iterate(data: bytes):
+    while data:
+        (length,) = struct.unpack_from("<Q", data)
+        yield data[12 : 12 + length]
+        data = data[16 + length :]
+
+
+@pytest.mark.parametrize("torn", [0, 1, 9, 30], ids="{} bytes torn off".format)
+def test_a_resumed_run_shows_every_step_once_though_the_kill_tore_a_record(tmp_path, torn):
+    killed = TensorBoard(tmp_path)
+    for step in range(10):
+        killed.write(step, {"loss/train": float(step), "only/before": 1.0})
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size - torn])
+    resumed = TensorBoard(tmp_path, purge_step=6)
+    for step in range(6, 12):
+        resumed.write(step, {"loss/train": -float(step)})
+    resumed.close()
+    seen = [(event.step, event.value) for event in shown(tmp_path).Scalars("loss/train")]
+    assert seen == [(step, float(step if step < 6 else -step)) for step in range(12)]
+    assert steps(tmp_path, "only/before") == list(range(6))
+
+
+def test_resumes_within_one_second_and_with_nothing_written_between_lose_nothing(tmp_path):
+    for start, stop in [(0, 5), (3, 3), (3, 8), (3, 4), (4, 9), (2, 10)]:
+        sink = TensorBoard(tmp_path, purge_step=start)
+        for step in range(start, stop):
+            sink.write(step, {"a": float(step)})
+        sink.close()
+    assert steps(tmp_path, "a") == list(range(10))
+    assert len({path.name for path in tmp_path.iterdir()}) == 6
+
+
+def test_a_tensorboard_that_is_open_across_a_resume_shows_every_step_once(tmp_path):
+    killed = TensorBoard(tmp_path)
+    for step in range(10):
+        killed.write(step, {"a": 1.0})
+    watching = shown(tmp_path)
+    assert len(watching.Scalars("a")) == 10
+    resumed = TensorBoard(tmp_path, purge_step=6)
+    for step in range(6, 8):
+        resumed.write(step, {"a": 2.0})
+    watching.Reload()
+    assert [(event.step, event.value) for event in watching.Scalars("a")] == [
+        (step, 1.0 if step < 6 else 2.0) for step in range(8)
+    ]
