@@ -40,7 +40,7 @@ _HOMES = {
 }
 _ROOMS = ("datasets", "losses", "models", "optimizers", "oracle", "probes", "referee", "spectrum")
 
-__all__ = [*_HOMES, *_ROOMS]  # noqa: PLE0604
+__all__ = [*_HOMES, *_ROOMS]
 
 
 def __getattr__(name: str) -> Any:

@@ -59,7 +59,7 @@ def _base(folder: str) -> type[Any]:
 def _member(module: ModuleType, base: type[Any]) -> type[Any]:
     classes = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
     heirs: list[Any] = [c for c in classes if issubclass(c, base)]
-    concrete = [c for c in heirs if not inspect.isabstract(c)]
+    concrete: list[type[Any]] = [c for c in heirs if not inspect.isabstract(c)]
     if len(concrete) == 1:
         return concrete[0]
     if concrete:

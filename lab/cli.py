@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 well, 1 a check failed, 2 wrong input, 130 Ctrl-C."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        options = parser().parse_args(argv)
+        options = _parsed(argv)
         verb: Callable[[argparse.Namespace, Sequence[str]], int] = options.verb
         return verb(options, argv)
     except InputError as error:
@@ -37,6 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of `argv`, in which words and options may stand in any order; argparse alone stops at an option."""
+    options, rest = parser().parse_known_args(argv)
+    if rest and (not hasattr(options, "words") or any(word.startswith("-") for word in rest)):
+        raise InputError(f"lab: unrecognized arguments: {' '.join(rest)}; see `lab --help`")
+    if rest:
+        options.words += rest
+    return options
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs."""
     top = Parser(prog="lab", description="Trust a derivative made by hand, and watch curvature while a model trains.")
@@ -45,14 +55,14 @@ def parser() -> argparse.ArgumentParser:
     train = _verb(
         verbs, "train", _train, "train what a config says", "lab train configs/iris.yaml optimizer.lr=0.5 steps=200"
     )
-    train.add_argument("config", nargs="?", metavar="CONFIG", help="a YAML file")
-    train.add_argument("overrides", nargs="*", metavar="key=value", help="dotted keys of the config, as optimizer.lr=0.5")
+    train.usage = "lab train CONFIG [key=value …] [--runs DIR] [--dry-run]\n       lab train --resume RUN"
+    train.add_argument("words", nargs="*", metavar="CONFIG", help="a YAML file, then keys to replace: optimizer.lr=0.5")
     train.add_argument("--runs", default="runs", metavar="DIR", help="where run folders are made (default: runs)")
     train.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted or killed")
     train.add_argument("--dry-run", action="store_true", help="check the config, load the data, print sizes, and stop")
 
     board = _verb(verbs, "board", _board, "open TensorBoard on runs", "lab board runs/iris")
-    board.add_argument("paths", nargs="*", metavar="RUN", help="runs, or folders of runs (default: all of them)")
+    board.add_argument("words", nargs="*", metavar="RUN", help="runs, or folders of runs (default: all of them)")
     board.add_argument("--runs", default="runs", metavar="DIR", help="where run folders are (default: runs)")
     board.add_argument("--port", type=int, help="the port on 127.0.0.1 (default: the first free one from 6006)")
     board.add_argument("--no-browser", action="store_true", help="only print the URL")
@@ -77,9 +87,9 @@ def _verb(
 
 
 def _train(options: argparse.Namespace, argv: Sequence[str]) -> int:
-    if options.resume is not None and (options.config or options.overrides or options.dry_run):
+    if options.resume is not None and (options.words or options.dry_run):
         raise InputError("lab train: --resume RUN goes on with the run's own config; leave CONFIG and the rest out")
-    if options.resume is None and options.config is None:
+    if options.resume is None and not options.words:
         raise InputError("lab train: no config given; name one, as in `lab train configs/iris.yaml`")
     from lab import config as configs
     from lab import launch
@@ -93,7 +103,7 @@ def _train(options: argparse.Namespace, argv: Sequence[str]) -> int:
         with watching(config.steps) as watcher:
             run = launch.resume(folder, experiment, watcher)
     else:
-        config = configs.load(options.config, options.overrides)
+        config = configs.load(options.words[0], options.words[1:])
         experiment = assemble(config)
         if options.dry_run:
             show([Line(what, figures) for what, figures in describe(experiment).items()])
@@ -109,7 +119,7 @@ def _train(options: argparse.Namespace, argv: Sequence[str]) -> int:
 def _board(options: argparse.Namespace, argv: Sequence[str]) -> int:
     from lab.board import board
 
-    board(options.paths, root=options.runs, port=options.port, browser=not options.no_browser)
+    board(options.words, root=options.runs, port=options.port, browser=not options.no_browser)
     return 0
 
 

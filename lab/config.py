@@ -118,6 +118,8 @@ def from_mapping(mapping: Mapping[str, Any], overrides: Mapping[str, Any] | None
     Raises: InputError, one line `config: dotted.path: what; what to do`.
     """
     place = Place("config")
+    if not isinstance(mapping, Mapping):
+        fail(place, (), f"must be a mapping of keys to values, got {schema.shown(mapping)}")
     try:
         root = extended(from_python(mapping, place), _KEEP)
         tree = Node({}, place)

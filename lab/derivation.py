@@ -16,13 +16,16 @@ class Derivation(ABC):
     """
 
     @abstractmethod
-    def value(self, x: Tensor, *rest: Tensor) -> Tensor:
-        """Return the function at `x`; `rest` are arguments that nothing is differentiated by."""
+    def value(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the function at x, the first argument; nothing is differentiated by the others.
 
-    def reference(self, x: Tensor, *rest: Tensor) -> Tensor:
+        A subclass names its arguments: `value(self, z, y)`.
+        """
+
+    def reference(self, *args: Any, **kwargs: Any) -> Tensor:
         """Return the same function from somewhere else. Without a second source it is `value` itself."""
-        return self.value(x, *rest)
+        return self.value(*args, **kwargs)
 
     @abstractmethod
     def examples(self, rng: Generator) -> Iterator[Any]:
-        """Yield inputs (x, *rest) worth judging the derivation at, extremes among them; draws come from `rng`."""
+        """Yield arguments, as tuples, worth judging the derivation at, extremes among them; draws come from `rng`."""

@@ -98,7 +98,9 @@ def _problem(config: Config, data: Data, batch: Batch, ridge: float) -> Problem:
 def _device(name: str) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"device: this machine has no {name!r} that torch can use; use 'cpu', or a CUDA build of torch")
+        raise InputError(
+            f"device: this machine has no {name!r} that torch can use; use 'cpu', or a CUDA build of torch"
+        )
     return device
 
 

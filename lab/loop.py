@@ -28,7 +28,9 @@ class Visit:
         return math.isfinite(self.value) and bool(torch.isfinite(self.gradient).all())
 
 
-def walk(objective_at: Callable[[int], Objective], stepper: Stepper, theta: Tensor, start: int, steps: int) -> Iterator[Visit]:
+def walk(
+    objective_at: Callable[[int], Objective], stepper: Stepper, theta: Tensor, start: int, steps: int
+) -> Iterator[Visit]:
     """Yield the visit of each step t = start, …, steps; the last one takes no step, nor does one that is not finite."""
     for t in range(start, steps + 1):
         objective = objective_at(t)

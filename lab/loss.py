@@ -29,7 +29,7 @@ class Loss(Derivation):
     self_concordance: ClassVar[float] = 2.0
 
     @abstractmethod
-    def value(self, z: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
+    def value(self, z: Tensor, y: Tensor) -> Tensor:
         """Return ℓ of each row, (N,)."""
 
     @abstractmethod
@@ -41,7 +41,7 @@ class Loss(Derivation):
         """Multiply each row's logit Hessian by that row of `u` (N, K): (N, K)."""
 
     @abstractmethod
-    def reference(self, z: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
+    def reference(self, z: Tensor, y: Tensor) -> Tensor:
         """Return torch's own implementation of the loss of each row, (N,); the truth comes from differentiating it."""
 
     @abstractmethod

@@ -38,9 +38,9 @@ def hvp(f: Scalar, x: Tensor, v: Tensor) -> Tensor:
     """
     with torch.enable_grad(), forward_ad.dual_level():
         leaf = x.detach().clone().requires_grad_()
-        value = f(forward_ad.make_dual(leaf, v))
+        value = f(forward_ad.make_dual(leaf, v))  # type: ignore[no-untyped-call]
         (gradient,) = torch.autograd.grad(value, leaf, create_graph=True)
-        product = forward_ad.unpack_dual(gradient).tangent
+        product = forward_ad.unpack_dual(gradient).tangent  # type: ignore[no-untyped-call]
     return torch.zeros_like(x) if product is None else product.detach()
 
 
@@ -57,9 +57,9 @@ def hessian(f: Scalar, x: Tensor, rows: int = 1) -> Tensor:
         return full.reshape(P, P)
     chunk = max(1, CHUNK_BYTES // (rows * x.element_size()))
     units = torch.eye(P, dtype=x.dtype, device=x.device).view(P, *x.shape)
-    columns: Tensor = torch.func.vmap(
-        lambda v: torch.func.jvp(torch.func.grad(f), (x,), (v,))[1], chunk_size=chunk
-    )(units)
+    columns: Tensor = torch.func.vmap(lambda v: torch.func.jvp(torch.func.grad(f), (x,), (v,))[1], chunk_size=chunk)(
+        units
+    )
     return columns.reshape(P, P)
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from lab.loss import Loss
 from lab.model import Model
 
-BLOCK_BYTES = 1 << 20  # of X, and of what is made from it: half of a common second-level cache
+BLOCK_BYTES = 2 << 20  # of X, and of what is made from it: about a second-level cache
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Problem:
         return self._with_ridge(total.div_(self.N), V)
 
     def hessian(self, theta: Tensor) -> Tensor:
-        """∇²L(θ), (D·K, D·K), row d·K + k; in blocks of rows, beside the result a megabyte or so is held."""
+        """∇²L(θ), (D·K, D·K), row d·K + k; in blocks of rows, beside the result a few megabytes are held."""
         D, K = self.shape
         H = theta.new_zeros(D, K, D, K)
         for X, y in self.blocks(width=D * K):

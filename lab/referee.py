@@ -55,12 +55,22 @@ def compare(what: str, tensor: str, ours: Tensor, truth: Tensor, bound: Tensor) 
     Shapes that differ are a mistake of their own: the verdict's ratio is inf and its values are nan.
     """
     if ours.shape != truth.shape:
-        return Verdict(f"{what} of shape {tuple(ours.shape)} for {tuple(truth.shape)}", tensor, math.inf, (), math.nan, math.nan, 0.0)
+        return Verdict(
+            f"{what} of shape {tuple(ours.shape)} for {tuple(truth.shape)}",
+            tensor,
+            math.inf,
+            (),
+            math.nan,
+            math.nan,
+            0.0,
+        )
     difference = (ours - truth).abs()
     ratio = torch.where(difference == 0, 0.0, difference / bound).nan_to_num(nan=math.inf, posinf=math.inf)
     worst = int(ratio.argmax())
     where = tuple(int(i) for i in torch.unravel_index(torch.tensor(worst), ours.shape))
-    return Verdict(what, tensor, float(ratio[where]), where, float(ours[where]), float(truth[where]), float(bound[where]))
+    return Verdict(
+        what, tensor, float(ratio[where]), where, float(ours[where]), float(truth[where]), float(bound[where])
+    )
 
 
 def judge_gradient(problem: Problem, theta: Tensor, ours: Tensor) -> Verdict:

@@ -33,7 +33,7 @@ def gamma(n: float, dtype: torch.dtype) -> float:
 
 @dataclass(frozen=True)
 class Block:
-    """A block of rows and what the bounds need of them: X, |X|; y, z, g, d (n, K) as above; h_kk; r; e (n, 1); c u (n, 1)."""
+    """A block of n rows and what the bounds need of them, named as above: y, z, d, g, h_kk, r (n, K); e, c u (n, 1)."""
 
     X: Tensor
     X_abs: Tensor

@@ -64,7 +64,7 @@ class Spectrum:
 
     @property
     def condition(self) -> float:
-        """Largest over smallest magnitude on the range, that is among the non-zero eigenvalues; nan when there are none."""
+        """Largest over smallest magnitude on the range, among the non-zero eigenvalues; nan when there are none."""
         magnitudes = self.values.abs()
         kept = magnitudes[magnitudes > self.radius]
         return float(kept.max() / kept.min()) if len(kept) else float("nan")

@@ -43,7 +43,9 @@ def _fit(last: Row) -> Iterator[Line]:
         if f"loss/{part}" in last:
             accuracy = last.get(f"accuracy/{part}")
             share = "" if accuracy is None else f", accuracy {accuracy:.2%}"
-            yield Line({"train": "training", "validation": "validation"}[part], f"loss {last[f'loss/{part}']:.6g}{share}")
+            yield Line(
+                {"train": "training", "validation": "validation"}[part], f"loss {last[f'loss/{part}']:.6g}{share}"
+            )
 
 
 def _checks(rows: Sequence[Row]) -> Iterator[Line]:
@@ -72,7 +74,11 @@ def _curvature(last: Row) -> Iterator[Line]:
         )
     product = last.get("stability/lr_lambda_max")
     if product is not None:
-        side = "below 2: gradient descent is stable here" if product < 2 else "not below 2: gradient descent is unstable here"
+        side = (
+            "below 2: gradient descent is stable here"
+            if product < 2
+            else "not below 2: gradient descent is unstable here"
+        )
         yield Line("stability", f"lr·λ₁ = {product:.4g}, {side}", product < 2)
 
 

@@ -184,7 +184,7 @@ class Session:
                 f"{where}; lr·λ₁ = {product:.3g} > 2 at step {last.t}, where gradient descent is unstable; "
                 f"try optimizer.lr below {2 / largest:.2g}"
             )
-        return f"{where}; lr·λ₁ = {product:.3g} at step {last.t}, which is stable for plain gradient descent; try a smaller lr"
+        return f"{where}; lr·λ₁ = {product:.3g} at step {last.t}, stable for plain gradient descent; try a smaller lr"
 
 
 def _first_failures(rows: list[dict[str, Any]]) -> dict[str, str]:

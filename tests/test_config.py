@@ -359,6 +359,8 @@ def test_a_config_of_python_values_is_held_to_the_same() -> None:
         from_mapping(PLAIN, {"optimizer.lr": "x"})
     with pytest.raises(InputError, match=r"^config: steps: must be a whole number .* got a Python object$"):
         from_mapping(PLAIN | {"steps": object()})
+    with pytest.raises(InputError, match=r"^config: must be a mapping of keys to values, got 'iris.yaml'$"):
+        from_mapping("iris.yaml")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Optimizers move θ as torch's do and as Newton's method should, by gradients that no graph was recorded for."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from conftest import make_problem
@@ -99,7 +101,7 @@ def test_newton_descends_from_far_away_where_a_full_step_would_not(rng):
     p, theta = make_problem(rng, ridge=0.001)
     visits = trajectory(p, Stateless(Newton()), 30 * theta, steps=30)
     values = [float(v.value) for v in visits]
-    assert all(b <= a + 1e-12 for a, b in zip(values, values[1:], strict=False))
+    assert all(b <= a + 1e-12 for a, b in pairwise(values))
     assert float(visits[-1].gradient.norm()) < 1e-8
 
 
@@ -117,7 +119,9 @@ def test_an_optimizer_runs_on_autograd_as_it_runs_by_hand(rng):
         objective = Objective(p.reference)
         value, gradient = objective.value_and_gradient(theta)
         by_autograd = stepper.step(objective, theta, gradient)
-        fresh = Stateless(Newton()) if isinstance(stepper, Stateless) else FromTorch(torch.optim.LBFGS, {"lr": 1.0}, theta)
+        fresh = (
+            Stateless(Newton()) if isinstance(stepper, Stateless) else FromTorch(torch.optim.LBFGS, {"lr": 1.0}, theta)
+        )
         assert torch.allclose(by_autograd, fresh.step(p, theta, p.gradient(theta)), atol=1e-9)
         assert float(value) == pytest.approx(float(p.value(theta)))
 

@@ -60,8 +60,10 @@ def test_flat_directions_count_the_zero_eigenvalues(rng):
     held = torch.ones(7, 1, dtype=X.dtype)
     held[-1] = 0
     theta = torch.randn(7, 3, generator=rng, dtype=X.dtype)
-    for ridge, expected in ((0.0, [(5, "softmax ignores a common shift"), (6, "2 columns of X depend on the others")]),
-                            (0.1, [(1, "softmax ignores a common shift")])):
+    for ridge, expected in (
+        (0.0, [(5, "softmax ignores a common shift"), (6, "2 columns of X depend on the others")]),
+        (0.1, [(1, "softmax ignores a common shift")]),
+    ):
         p = Problem(Softmax(), Linear(), X, y, ridge, held)
         assert p.flat_directions == expected
         zeros = (torch.linalg.eigvalsh(p.hessian(theta)).abs() < 1e-12).sum()

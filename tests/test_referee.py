@@ -44,8 +44,14 @@ def test_bounds_hold_against_a_reference_in_higher_precision(problem_and_theta):
     single, point = cast(p, torch.float32), theta.float()
     truth = cast(single, torch.float64)
     errors = {
-        "gradient": ((single.gradient(point) - truth.gradient(point.double())).abs(), rounding.gradient_bound(single, point)),
-        "hessian": ((single.hessian(point) - truth.hessian(point.double())).abs(), rounding.hessian_bound(single, point)),
+        "gradient": (
+            (single.gradient(point) - truth.gradient(point.double())).abs(),
+            rounding.gradient_bound(single, point),
+        ),
+        "hessian": (
+            (single.hessian(point) - truth.hessian(point.double())).abs(),
+            rounding.hessian_bound(single, point),
+        ),
     }
     for what, (error, bound) in errors.items():
         assert (error <= bound).all(), what

@@ -83,7 +83,9 @@ class Sigmoid(Loss):
     def encode(self, labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
         """0/1 targets: (N, 1) of two classes' indices (N,), the second class being 1; (N, L) as they are."""
         if labels.ndim == 1 and classes != 2:
-            raise ValueError(f"sigmoid wants two classes or several target columns, and there are {classes} classes; use softmax")
+            raise ValueError(
+                f"sigmoid wants two classes or several target columns, and there are {classes} classes; use softmax"
+            )
         return (labels[:, None] if labels.ndim == 1 else labels).to(dtype)
 
     def correct(self, z: Tensor, y: Tensor) -> Tensor:

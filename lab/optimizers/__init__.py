@@ -1,4 +1,4 @@
-"""Open folder: one file, one Optimizer. A file's name is its kind in a config; its class is `lab.optimizers.<Class>`."""
+"""Open folder: one file, one Optimizer. A file's name is its kind; its class is `lab.optimizers.<Class>`."""
 
 from lab.catalog import exporter
 

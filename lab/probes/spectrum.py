@@ -45,4 +45,3 @@ class SpectrumProbe(Probe):
         if step.lr is not None:
             readings["stability/lr_lambda_max"] = step.lr * float(found.values[0])
         return readings
-

@@ -1,0 +1,56 @@
+"""How the benchmarks time: in turn with the peer, in one process, medians; and what machine it was."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def pair(ours: Callable[[], Any], peer: Callable[[], Any], runs: int) -> tuple[float, float]:
+    """Median seconds of each, run in turn A B A B … after one warm-up of both, so that a drifting machine hits both."""
+    ours(), peer()
+    times: dict[str, list[float]] = {"ours": [], "peer": []}
+    for _ in range(runs):
+        for name, call in (("ours", ours), ("peer", peer)):
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return statistics.median(times["ours"]), statistics.median(times["peer"])
+
+
+def peak_bytes(call: Callable[[], Any]) -> int | None:
+    """How much the process's resident memory rises above where it starts while `call` runs; None where not Linux."""
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not reset.exists():
+        return None
+
+    def read(key: str) -> int:
+        line = next(line for line in status.read_text().splitlines() if line.startswith(key))
+        return int(line.split()[1]) * 1024
+
+    call()
+    before = read("VmRSS")
+    reset.write_text("5")
+    kept = call()
+    rise = read("VmHWM") - before
+    del kept
+    return rise
+
+
+def machine() -> dict[str, Any]:
+    """The machine and the versions, for the record."""
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return {
+        "cpu": names[0].partition(":")[2].strip() if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in ("torch", "numpy", "tensorboard", "lab")},
+    }

@@ -1,0 +1,154 @@
+"""The command says what it did, and what is wrong with its input in one line."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lab import catalog
+from lab.cli import main
+from lab.problem import Problem
+
+
+def said(capsys) -> tuple[str, str]:
+    out = capsys.readouterr()
+    return out.out, out.err
+
+
+@pytest.mark.parametrize(
+    "config", ["breast_cancer", "iris", "wine", "digits", "multilabel", "csv", "newton", "minibatch"]
+)
+def test_every_config_of_the_repository_trains_and_passes_its_checks(config, configs, tmp_path, capsys):
+    # torch.func.hessian of digits takes seconds; the other configs judge theirs.
+    less = ["probes.hessian=null"] if config == "digits" else []
+    assert main(["train", str(configs / f"{config}.yaml"), "--runs", str(tmp_path), *less]) == 0
+    out, err = said(capsys)
+    assert err == ""
+    for expected in (
+        "finished after step",
+        "gradient against autograd",
+        "agrees, judged",
+        "λ₁ = ",
+        "λ_min = ",
+        "rank ",
+    ):
+        assert expected in out
+    assert "definite: " in out
+    (run,) = tmp_path.glob(f"{config}/*")
+    assert str(run) in out
+    assert re.search(r"TensorBoard +\S.* board ", out)
+
+
+def test_every_config_of_the_repository_has_a_test(configs):
+    assert {path.stem for path in configs.glob("*.yaml")} == {
+        "breast_cancer", "iris", "wine", "digits", "multilabel", "csv", "newton", "minibatch"
+    }  # fmt: skip
+
+
+def test_newton_reaches_machine_precision_in_its_dozen_steps(configs, tmp_path):
+    assert main(["train", str(configs / "newton.yaml"), "--runs", str(tmp_path), "probes.hessian=null"]) == 0
+    (run,) = tmp_path.glob("newton/*")
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["step/gradient_norm"] < 1e-14
+
+
+def test_the_digits_say_why_92_eigenvalues_are_zero(configs, tmp_path, capsys):
+    arguments = ["train", str(configs / "digits.yaml"), "--runs", str(tmp_path), "steps=1", "probes.hessian=null"]
+    assert main(arguments) == 0
+    out, _ = said(capsys)
+    assert "92 zero eigenvalues: 62 as softmax ignores a common shift, 30 as 3 columns of X depend on the others" in out
+    assert "rank 558" in out
+
+
+def test_a_dry_run_prints_sizes_and_memory_and_writes_nothing(configs, tmp_path, capsys):
+    assert main(["train", str(configs / "digits.yaml"), "--runs", str(tmp_path / "runs"), "--dry-run"]) == 0
+    out, _ = said(capsys)
+    assert "1797 training rows" in out
+    assert "D·K = 650 in float64" in out
+    assert "650 × 650, takes 3.22 MiB" in out
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_failed_check_exits_1_and_says_where(configs, tmp_path, capsys, monkeypatch):
+    right = Problem.value_and_gradient
+    monkeypatch.setattr(
+        Problem, "value_and_gradient", lambda self, theta: (right(self, theta)[0], -right(self, theta)[1])
+    )
+    arguments = ["train", str(configs / "iris.yaml"), "--runs", str(tmp_path), "steps=3", "twin=null"]
+    assert main([*arguments, "probes.hessian=null"]) == 1
+    out, err = said(capsys)
+    assert err.startswith("step 0: gradient disagrees with autograd at theta[")
+    assert "FAILED at 4 of 4 steps, first at step 0" in out
+
+
+WRONG = {
+    "no config": (["train"], "no config given"),
+    "no such file": (["train", "missing.yaml"], "missing.yaml"),
+    "unknown verb": (["trian"], "invalid choice"),
+    "unknown option": (["train", "x.yaml", "--fast"], "unrecognized arguments"),
+    "unknown key": (["train", "{configs}/iris.yaml", "stepz=3"], "did you mean 'steps'?"),
+    "wrong type": (["train", "{configs}/iris.yaml", "steps=ten"], "must be a whole number"),
+    "unknown kind": (["train", "{configs}/iris.yaml", "loss.kind=softmaxx"], "did you mean 'softmax'?"),
+    "loss and data disagree": (["train", "{configs}/iris.yaml", "loss.kind=sigmoid"], "use softmax"),
+    "no such device": (["train", "{configs}/iris.yaml", "device=cuda:99"], "device: "),
+    "resume and config": (["train", "x.yaml", "--resume", "y"], "leave CONFIG and the rest out"),
+    "resume nothing": (["train", "--resume", "nothing"], "no such run"),
+    "board of nothing": (["board", "nothing"], "no such run"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_one_line_on_stderr_and_exit_2(case, configs, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments, expected = WRONG[case]
+    assert main([word.format(configs=configs) for word in arguments]) == 2
+    out, err = said(capsys)
+    assert out == ""
+    assert err.count("\n") == 1
+    assert expected in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(overrides=st.lists(st.text(min_size=1, max_size=20).filter(lambda s: not s.startswith("-")), max_size=3))
+def test_no_override_ends_in_a_traceback(overrides, configs, tmp_path, capsys):
+    code = main(["train", str(configs / "iris.yaml"), "--dry-run", "--runs", str(tmp_path), *overrides])
+    out, err = said(capsys)
+    assert code in (0, 2)
+    assert (code == 2) == (err.count("\n") == 1) == (out == "")
+
+
+def test_schema_covers_every_kind(capsys):
+    assert main(["schema"]) == 0
+    text = said(capsys)[0]
+    assert json.loads(text)["$schema"].endswith("2020-12/schema")
+    for folder in ("losses", "models", "datasets", "optimizers", "probes"):
+        for name in catalog.names(folder):
+            assert f'"{name}"' in text
+    assert '"adamw"' in text
+
+
+def test_configs_name_the_schema(configs):
+    assert (configs / "schema.json").is_file()
+    for path in configs.glob("*.yaml"):
+        assert path.read_text().startswith("# yaml-language-server: $schema=schema.json\n")
+
+
+def test_help_shows_an_example_for_every_verb(capsys):
+    for verb in ("train", "board", "runs", "schema"):
+        with pytest.raises(SystemExit) as stop:
+            main([verb, "--help"])
+        assert stop.value.code == 0
+        assert f"example: lab {verb}" in said(capsys)[0]
+
+
+def test_runs_lists_what_was_run(configs, tmp_path, capsys):
+    main(["train", str(configs / "iris.yaml"), "--runs", str(tmp_path), "steps=1", "probes={}", "twin=null"])
+    said(capsys)
+    assert main(["runs", "--runs", str(tmp_path)]) == 0
+    line = said(capsys)[0]
+    assert line.startswith("finished")
+    assert str(next(Path(tmp_path).glob("iris/*"))) in line

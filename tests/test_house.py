@@ -1,0 +1,254 @@
+"""The house stands as planned: imports run one way, autograd is in one room, and a folder is opened by one file."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import lab
+from lab import catalog, launch
+
+ROOT = Path(lab.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+# Each floor may import from the floors above it in this list, and a file from its own folder's base.
+FLOORS = [
+    {"errors"},
+    {"files", "seeds", "derivation", "oracle", "spectrum", "record", "catalog"},
+    {"dataset", "loss", "model", "provenance", "runs"},
+    {"datasets", "losses", "models", "problem", "board"},
+    {"rounding", "optimizer", "loop"},
+    {"referee", "optimizers", "optimizer_schema"},
+    {"probe", "twin", "summary", "schema"},
+    {"probes", "yamlfile", "progress"},
+    {"config"},
+    {"experiment"},
+    {"trainer"},
+    {"console"},
+    {"launch"},
+    {"__init__", "cli"},
+    {"__main__"},
+]
+SAME_FLOOR_ALLOWED = {("runs", "record"), ("record", "files"), ("loop", "optimizer")}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def is_for_types_alone(node: ast.AST, module: ast.Module) -> bool:
+    guards = [n for n in ast.walk(module) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)]
+    return any(node in ast.walk(guard) for guard in guards)
+
+
+def imports(path: Path) -> set[str]:
+    """The rooms of the lab that a file imports when it is imported itself; what functions import does not count."""
+    found, module = set(), tree(path)
+    for node in module.body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+            found |= {f"lab.{alias.name}" for alias in node.names} if names == ["lab"] else set(names)
+    return {name.split(".")[1] for name in found if name.startswith("lab.")}
+
+
+def floor(name: str) -> int:
+    for height, rooms in enumerate(FLOORS):
+        if name in rooms:
+            return height
+    raise AssertionError(f"lab/{name} has no floor in this test's list: say where it belongs")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_one_way(path):
+    here = room(path)
+    for there in imports(path) - {here}:
+        above = floor(there) < floor(here)
+        assert above or (here, there) in SAME_FLOOR_ALLOWED, f"{path.name} must not import lab.{there}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_automatic_differentiation_is_named_in_the_oracle_alone(path):
+    named = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "torch":
+            named |= {node.attr} & {"autograd", "func", "enable_grad"}
+        if isinstance(node, ast.Attribute) and node.attr in ("backward", "requires_grad_", "requires_grad"):
+            named.add(node.attr)
+        if isinstance(node, ast.ImportFrom) and re.match(r"torch\.(autograd|func)", node.module or ""):
+            named.add(str(node.module))
+    assert not named or path == ROOT / "oracle.py"
+
+
+@pytest.mark.parametrize(
+    ("name", "never"),
+    [
+        ("oracle", {"*"}),
+        ("spectrum", {"*"}),
+        ("record", {"*"}),
+        ("loop", {"oracle", "probes", "probe", "record", "referee"}),
+        ("problem", {"losses", "models", "oracle"}),
+        ("loss", {"oracle", "dataset", "datasets"}),
+        ("referee", {"trainer", "runs", "files", "record"}),
+    ],
+)
+def test_a_room_never_imports_what_the_plan_forbids(name, never):
+    everywhere = {
+        n.module.split(".")[1] if n.module != "lab" else alias.name
+        for n in ast.walk(tree(ROOT / f"{name}.py"))
+        if isinstance(n, ast.ImportFrom) and (n.module or "").split(".")[0] == "lab"
+        for alias in n.names
+    }
+    assert not everywhere if never == {"*"} else not everywhere & never
+
+
+def test_only_record_names_tensorboard():
+    for path in FILES:
+        names = {
+            (n.module or "") if isinstance(n, ast.ImportFrom) else n.names[0].name
+            for n in ast.walk(tree(path))
+            if isinstance(n, ast.Import | ast.ImportFrom)
+        }
+        assert path.name == "record.py" or not any("tensorboard" in name for name in names), path
+
+
+def test_no_loss_is_asked_for_its_type_outside_its_own_file():
+    classes = {member.__name__ for member in catalog.members("losses").values()}
+    for path in FILES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
+                assert not classes & set(re.findall(r"\w+", ast.unparse(node.args[1]))), path
+
+
+def test_files_stay_short():
+    long = {str(p.relative_to(ROOT)): n for p in FILES if (n := len(p.read_text().splitlines())) > 320}
+    assert not long
+
+
+def test_nobody_waits_for_what_is_not_used():
+    code = (
+        "import sys, lab, lab.cli; print(sorted({'torch', 'numpy', 'pydantic', 'rich', 'sklearn'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+NEW = {
+    "losses": (
+        "poisson",
+        '''
+from dataclasses import dataclass
+import torch
+from lab.loss import Loss
+
+@dataclass(frozen=True)
+class Poisson(Loss):
+    """Poisson regression of class indices as counts."""
+    def value(self, z, y): return (z.exp() - y * z).sum(dim=1)
+    def gradient(self, z, y): return z.exp() - y
+    def hvp(self, z, y, u): return z.exp() * u
+    def reference(self, z, y): return torch.nn.functional.poisson_nll_loss(z, y, reduction="none").sum(dim=1)
+    def encode(self, labels, classes, dtype): return labels[:, None].to(dtype)
+    def correct(self, z, y): return (z.exp().round() == y).to(z.dtype).mean(dim=1)
+    def _examples(self, rng, scale): yield torch.zeros(2, 1), torch.ones(2, 1)
+''',
+    ),
+    "datasets": (
+        "ramp",
+        '''
+from dataclasses import dataclass
+import numpy as np
+from lab.dataset import Dataset, Table, digest
+
+@dataclass(frozen=True)
+class Ramp(Dataset):
+    """A ramp of numbers, the upper half of which is class 1."""
+    n: int = 20
+    def load(self):
+        X = np.arange(self.n, dtype=np.float64)[:, None] ** [1, 2]
+        y = (np.arange(self.n) >= self.n // 2).astype(np.int64)
+        names = (("x", "x2"), ("low", "high"))
+        return Table(X, y, *names, digest(X, y, *names))
+''',
+    ),
+    "probes": (
+        "norm",
+        '''
+from dataclasses import dataclass
+from lab.probe import Probe
+
+@dataclass(frozen=True)
+class Norm(Probe):
+    """Log a power of the norm of θ."""
+    power: float = 1.0
+    def measure(self, step): return {"theta/norm": float(step.theta.norm()) ** self.power}
+''',
+    ),
+}
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    """One new file in each of three open folders, and nothing else changed."""
+    for folder, (name, text) in NEW.items():
+        place = tmp_path / folder
+        place.mkdir()
+        (place / f"{name}.py").write_text(text)
+        package = __import__(f"lab.{folder}", fromlist=["__path__"])
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(place)])
+        monkeypatch.delitem(sys.modules, f"lab.{folder}.{name}", raising=False)
+    return tmp_path
+
+
+def test_a_new_loss_dataset_and_probe_are_trained_judged_and_logged(opened):
+    config = {
+        "name": "new",
+        "data": {"kind": "ramp", "n": 24},
+        "loss": {"kind": "poisson"},
+        "steps": 5,
+        "optimizer": {"kind": "sgd", "lr": 0.05},
+        "probes": {"gradient": {}, "hvp": {}, "hessian": {"every": 1}, "spectrum": {}, "norm": {"power": 2.0}},
+    }
+    run = launch.train(config, runs=opened / "runs")
+    assert run.status == "finished"
+    for row in run.metrics:
+        assert row["check/gradient"] <= 1
+        assert row["check/hessian"] <= 1
+        assert row["check/hvp"] <= 1
+        assert row["curvature/lambda_1"] > 0
+    assert run.metrics[-1]["theta/norm"] == pytest.approx(float(run.theta.norm()) ** 2)
+    assert run.metrics[-1]["loss/train"] < run.metrics[0]["loss/train"]
+
+
+def test_a_mistake_in_a_new_loss_is_seen_with_no_other_change(opened):
+    path = opened / "losses" / "poisson.py"
+    path.write_text(path.read_text().replace("return z.exp() - y\n", "return z.exp() + y\n"))
+    config = {
+        "data": {"kind": "ramp"},
+        "loss": {"kind": "poisson"},
+        "steps": 2,
+        "optimizer": {"kind": "sgd", "lr": 0.01},
+    }
+    run = launch.train(config, runs=opened / "runs")
+    assert run.status == "failed"
+    assert run.metrics[0]["check/gradient"] > 1e6
+
+
+def test_the_nouns_are_there():
+    assert lab.losses.Softmax().flat(3)[0] == 1
+    assert issubclass(lab.losses.Sigmoid, lab.Loss)
+    assert {"Derivation", "Loss", "Model", "Problem", "Verdict", "Spectrum", "Probe", "Sink", "train"} <= set(dir(lab))
+    for name in lab.__all__:
+        assert getattr(lab, name) is not None
+    with pytest.raises(AttributeError):
+        _ = lab.nonsense
+    assert torch.get_num_threads() == 1  # the suite's own setting, which nothing may change behind its back
