@@ -1,5 +1,6 @@
 """How the benchmarks time: in turn with the peer, in one process, medians; and what machine it was."""
 
+import ctypes
 import os
 import platform
 import statistics
@@ -12,15 +13,20 @@ from typing import Any
 import torch
 
 
-def pair(ours: Callable[[], Any], peer: Callable[[], Any], runs: int) -> tuple[float, float]:
-    """Median seconds of each, run in turn A B A B … after one warm-up of both, so that a drifting machine hits both."""
+def pair(ours: Callable[[], Any], peer: Callable[[], Any], runs: int, each: int = 1) -> tuple[float, float]:
+    """Median seconds of each, run in turn after one warm-up of both, so that a drifting machine hits both.
+
+    `each` is how often ours runs for every run of the peer: more than once where it is so short that a single
+    interruption would be all that is seen.
+    """
     ours(), peer()
     times: dict[str, list[float]] = {"ours": [], "peer": []}
     for _ in range(runs):
-        for name, call in (("ours", ours), ("peer", peer)):
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
+        for name, call, often in (("ours", ours, each), ("peer", peer, 1)):
+            for _ in range(often):
+                start = time.perf_counter()
+                call()
+                times[name].append(time.perf_counter() - start)
     return statistics.median(times["ours"]), statistics.median(times["peer"])
 
 
@@ -35,6 +41,7 @@ def peak_bytes(call: Callable[[], Any]) -> int | None:
         return int(line.split()[1]) * 1024
 
     call()
+    ctypes.CDLL(None).malloc_trim(0)  # what the first call freed is not to be had again for nothing
     before = read("VmRSS")
     reset.write_text("5")
     kept = call()

@@ -61,6 +61,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted or killed")
     train.add_argument("--dry-run", action="store_true", help="check the config, load the data, print sizes, and stop")
 
+    check = _verb(verbs, "check", _check, "judge the statements of the ledger", "lab check chain_rule trace_cyclic")
+    check.add_argument("words", nargs="*", metavar="NAME", help="statements in lab/identities (default: all of them)")
+
     board = _verb(verbs, "board", _board, "open TensorBoard on runs", "lab board runs/iris")
     board.add_argument("words", nargs="*", metavar="RUN", help="runs, or folders of runs (default: all of them)")
     board.add_argument("--runs", default="runs", metavar="DIR", help="where run folders are (default: runs)")
@@ -110,10 +113,16 @@ def _train(options: argparse.Namespace, argv: Sequence[str]) -> int:
             return 0
         with watching(config.steps) as watcher:
             run = launch.launch(experiment, options.runs, watcher, ["lab", *argv])
-    for note in experiment.data.notes:
-        print(note)
-    show(summarize(run.path, run.folder.status(), run.metrics))
+    sizes = describe(experiment)
+    about = [Line(what, sizes[what]) for what in ("data", "notes") if what in sizes]
+    show([*about, *summarize(run.path, run.folder.status(), run.metrics)])
     return launch.EXIT[run.status]
+
+
+def _check(options: argparse.Namespace, argv: Sequence[str]) -> int:
+    from lab.ledger import check_ledger
+
+    return check_ledger(options.words)
 
 
 def _board(options: argparse.Namespace, argv: Sequence[str]) -> int:

@@ -74,7 +74,7 @@ def hessian_bound(problem: Problem, theta: Tensor) -> Tensor:
     """Bound the rounding of ∇²L(θ), entrywise, (D·K, D·K): |X|ᵀ ((e + γ_N) r_k r_l) |X|/N, block by block."""
     D, K = problem.shape
     n, out = gamma(problem.N + 2, theta.dtype), theta.new_zeros(D, K, D, K)
-    for block in _blocks(problem, theta, width=D * K):
+    for block in _blocks(problem, theta, width=2 * D * K):
         weight = (block.e + n)[:, :, None] * block.r[:, :, None] * block.r[:, None, :]
         problem.model.gauss_newton(block.X_abs, theta, weight, out=out)
     bound = out.view(D * K, D * K) / problem.N

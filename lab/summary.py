@@ -59,7 +59,7 @@ def _checks(rows: Sequence[Row]) -> Iterator[Line]:
             words = f"FAILED at {len(failed)} of {len(judged)} steps, first at step {failed[0]['step']}; at worst"
         else:
             words = f"agrees, judged {times}; at worst"
-        figures = f"{words} {worst[tag]:.2g} of what rounding allows (step {worst['step']})"
+        figures = f"{words} {worst[tag]:.2g} times what rounding allows (step {worst['step']})"
         yield Line(CHECKS.get(tag, tag.removeprefix("check/")), figures, not failed)
 
 

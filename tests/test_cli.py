@@ -138,11 +138,20 @@ def test_configs_name_the_schema(configs):
 
 
 def test_help_shows_an_example_for_every_verb(capsys):
-    for verb in ("train", "board", "runs", "schema"):
+    for verb in ("train", "check", "board", "runs", "schema"):
         with pytest.raises(SystemExit) as stop:
             main([verb, "--help"])
         assert stop.value.code == 0
         assert f"example: lab {verb}" in said(capsys)[0]
+
+
+def test_check_prints_each_statement_with_its_verdict_and_evidence(capsys):
+    assert main(["check", "sigmoid_layer", "trace_cyclic"]) == 0
+    out, _ = said(capsys)
+    assert "sigmoid_layer: " in out
+    assert "wrong as stated" in out
+    assert main(["check", "chain_rul"]) == 2
+    assert "did you mean 'chain_rule'?" in said(capsys)[1]
 
 
 def test_runs_lists_what_was_run(configs, tmp_path, capsys):

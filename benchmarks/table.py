@@ -1,0 +1,42 @@
+"""Put the figures of benchmarks/results.json into the README: `python benchmarks/table.py`."""
+
+import json
+import re
+from pathlib import Path
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+
+
+def table() -> str:
+    """The figures as Markdown."""
+    results = json.loads((HERE / "results.json").read_text())
+    lines = ["| work | against | measured | aimed at |", "|---|---|---|---|"]
+    for row in (row for rows in results["parts"].values() for row in rows):
+        if "ratio" in row:
+            said, goal = f"{row['ratio']:.3g} times as fast", f"at least {row['goal']:g}"
+        elif "held" in row:
+            said, goal = f"{row['held']:.2g} times as much held", f"at most {row['goal']:g}"
+        else:
+            said, goal = f"{row['times']:.2g} times as long", f"under {row['goal']:g}, and the steps"
+        lines.append(f"| {row['work']} | {row['peer']} | {said} | {goal} |")
+    machine = results["machine"]
+    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    lines += [
+        "",
+        "Medians, in turn with the peer, by `python benchmarks/run.py` on a shared and noisy virtual machine "
+        f"({machine['cores']} cores, {machine['cpu']}; Python {machine['python']}, {packages}); the table by `python benchmarks/table.py`.",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Replace what stands between the two marks."""
+    marks = "<!-- figures -->", "<!-- end of figures -->"
+    text = README.read_text()
+    pattern = re.compile(f"{marks[0]}.*?{marks[1]}", re.DOTALL)
+    README.write_text(pattern.sub(lambda _: f"{marks[0]}\n{table()}\n{marks[1]}", text))
+
+
+if __name__ == "__main__":
+    main()
