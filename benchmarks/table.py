@@ -22,10 +22,11 @@ def table() -> str:
         lines.append(f"| {row['work']} | {row['peer']} | {said} | {goal} |")
     machine = results["machine"]
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    versions = f"Python {machine['python']}, {packages}"
     lines += [
         "",
         "Medians, in turn with the peer, by `python benchmarks/run.py` on a shared and noisy virtual machine "
-        f"({machine['cores']} cores, {machine['cpu']}; Python {machine['python']}, {packages}); the table by `python benchmarks/table.py`.",
+        f"({machine['cores']} cores, {machine['cpu']}; {versions}); the table by `python benchmarks/table.py`.",
     ]
     return "\n".join(lines)
 

@@ -89,6 +89,7 @@ def _problem(config: Config, data: Data, batch: Batch, ridge: float) -> Problem:
         y = loss.encode(batch.y, len(data.classes), batch.X.dtype)
     except ValueError as error:
         raise InputError(f"loss.kind: {error}") from None
+    y = y.T.contiguous().T  # column by column in memory, as the logits that it meets
     held = batch.X.new_ones(batch.X.shape[1], 1)
     if data.intercept and not config.ridge_intercept:
         held[-1] = 0

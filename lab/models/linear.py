@@ -11,6 +11,9 @@ Curvature    ∂²z/∂θ² = 0
 A loss's Hessian in θ is therefore JᵀhJ exactly. h is symmetric, so only blocks l ≥ k are computed: for each k one
 product of Xᵀ with the (N, (K−k)·D) matrix of X's rows scaled by h_nkl.
 
+Logits are laid out column by column in memory (zᵀ = θᵀXᵀ is what is computed): K is small and N is not, so that
+whatever a loss does along a row then runs over N numbers in sequence.
+
 Source       Böhning, Ann. Inst. Statist. Math. 44 (1992), §2.
 """
 
@@ -27,15 +30,15 @@ class Linear(Model):
 
     def forward(self, X: Tensor, theta: Tensor) -> Tensor:
         """z = Xθ, (N, K)."""
-        return X @ theta
+        return (theta.T @ X.T).T
 
     def pushforward(self, X: Tensor, theta: Tensor, V: Tensor) -> Tensor:
         """J V = X V, (N, K)."""
-        return X @ V
+        return (V.T @ X.T).T
 
     def pullback(self, X: Tensor, theta: Tensor, g: Tensor) -> Tensor:
         """Jᵀ g = Xᵀ g, (D, K)."""
-        return X.T @ g
+        return (g.T @ X).T
 
     def gauss_newton(self, X: Tensor, theta: Tensor, h: Tensor, out: Tensor) -> None:
         """Add block (k, l) = Xᵀ diag(h_kl) X to `out` (D, K, D, K) for every pair, l ≥ k computed, l < k mirrored."""
