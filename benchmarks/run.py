@@ -5,18 +5,16 @@ Each figure is a ratio to a peer measured in the same process and the same minut
 """
 
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from timing import machine, pair, peak_bytes
+from timing import Seconds, machine, median, now, pair, peak_bytes, since
 
 from lab import config, launch, oracle
 from lab.console import Silent
@@ -86,7 +84,7 @@ def hessian() -> Iterator[Row]:
 def step() -> Iterator[Row]:
     """A step with everything on against the script that people write."""
     rounds = [(_lab_step(), _peer_step()) for _ in range(3)]
-    ours, peer = (statistics.median(times) for times in zip(*rounds, strict=True))
+    ours, peer = (median(times) for times in zip(*rounds, strict=True))
     work = "a step on digits: full spectrum, gradient and product judged, Hessian judged every 10th"
     yield {
         "work": work,
@@ -98,27 +96,29 @@ def step() -> Iterator[Row]:
 
 
 class Clock(Silent):
-    """Notes when each step was done."""
+    """Notes how long each step took."""
 
     def __init__(self) -> None:
-        self.times: list[float] = []
+        self.lasted: list[Seconds] = []
+        self._last = now()
 
     def step(self, t: int, readings: Any) -> None:
-        self.times.append(time.perf_counter())
+        self.lasted.append(since(self._last))
+        self._last = now()
 
 
-def _lab_step() -> float:
+def _lab_step() -> Seconds:
     probes = {"gradient": {}, "hvp": {}, "hessian": {"every": 10}, "spectrum": {"top": 650}}
     clock = Clock()
     with tempfile.TemporaryDirectory() as root:
         launch.launch(digits(probes=probes), root, clock, [])
-    lasted = [after - before for before, after in pairwise(clock.times)]
-    judged = [seconds for t, seconds in enumerate(lasted, start=1) if t % 10 == 0]
-    others = [seconds for t, seconds in enumerate(lasted, start=1) if t % 10]
-    return (9 * statistics.median(others) + statistics.median(judged)) / 10
+    steps = list(enumerate(clock.lasted))[1:]  # the first one warms up
+    judged = median([lasted for t, lasted in steps if t % 10 == 0])
+    others = median([lasted for t, lasted in steps if t % 10])
+    return Seconds(*((9 * getattr(others, k) + getattr(judged, k)) / 10 for k in ("wall", "cpu")))
 
 
-def _peer_step() -> float:
+def _peer_step() -> Seconds:
     from torch.utils.tensorboard import SummaryWriter
 
     problem = digits().full
@@ -131,7 +131,7 @@ def _peer_step() -> float:
     times = []
     with tempfile.TemporaryDirectory() as root, SummaryWriter(root) as writer:
         for t in range(3):
-            start = time.perf_counter()
+            start = now()
             value = loss(theta)
             (slope,) = torch.autograd.grad(value, theta)
             H = torch.func.hessian(loss)(theta.detach()).reshape(theta.numel(), -1)
@@ -140,8 +140,8 @@ def _peer_step() -> float:
             writer.add_scalar("loss/train", value.item(), t)
             with torch.no_grad():
                 theta -= 0.5 * slope
-            times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+            times.append(since(start))
+    return median(times[1:])
 
 
 def startup() -> Iterator[Row]:
@@ -179,7 +179,9 @@ def main(names: list[str]) -> None:
         parts[name] = []
         for row in PARTS[name]():
             if "ours" in row:
-                row["ratio"] = row["theirs"] / row["ours"]
+                ours, theirs = row["ours"], row["theirs"]
+                row |= {"ratio": theirs.wall / ours.wall, "cpu_ratio": theirs.cpu / ours.cpu}
+                row |= {"ours": asdict(ours), "theirs": asdict(theirs)}
             print(
                 {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in row.items()}, flush=True
             )

@@ -5,7 +5,8 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,21 +14,45 @@ from typing import Any
 import torch
 
 
-def pair(ours: Callable[[], Any], peer: Callable[[], Any], runs: int, each: int = 1) -> tuple[float, float]:
-    """Median seconds of each, run in turn after one warm-up of both, so that a drifting machine hits both.
+@dataclass(frozen=True)
+class Seconds:
+    """How long something took: on the wall, and in processor time, which a busy neighbour does not add to."""
+
+    wall: float
+    cpu: float
+
+
+def now() -> Seconds:
+    """Both clocks."""
+    return Seconds(time.perf_counter(), time.process_time())
+
+
+def since(start: Seconds) -> Seconds:
+    """What has gone by on both clocks."""
+    end = now()
+    return Seconds(end.wall - start.wall, end.cpu - start.cpu)
+
+
+def median(times: Sequence[Seconds]) -> Seconds:
+    """The median of each clock."""
+    return Seconds(statistics.median(t.wall for t in times), statistics.median(t.cpu for t in times))
+
+
+def pair(ours: Callable[[], Any], peer: Callable[[], Any], runs: int, each: int = 1) -> tuple[Seconds, Seconds]:
+    """Medians of each, run in turn after one warm-up of both, so that a drifting machine hits both.
 
     `each` is how often ours runs for every run of the peer: more than once where it is so short that a single
     interruption would be all that is seen.
     """
     ours(), peer()
-    times: dict[str, list[float]] = {"ours": [], "peer": []}
+    times: dict[str, list[Seconds]] = {"ours": [], "peer": []}
     for _ in range(runs):
         for name, call, often in (("ours", ours, each), ("peer", peer, 1)):
             for _ in range(often):
-                start = time.perf_counter()
+                start = now()
                 call()
-                times[name].append(time.perf_counter() - start)
-    return statistics.median(times["ours"]), statistics.median(times["peer"])
+                times[name].append(since(start))
+    return median(times["ours"]), median(times["peer"])
 
 
 def peak_bytes(call: Callable[[], Any]) -> int | None:

@@ -56,9 +56,9 @@ def board_flags(paths: Sequence[Path]) -> list[str]:
     return [where, _SAMPLES, f"--window_title={title}", "--host=127.0.0.1"]
 
 
-def board_command(run: str | Path) -> str:
-    """The shell command that opens `run` in TensorBoard from the folder, and with the program, of this process."""
-    words = [*_program(), "board", _short(Path(run))]
+def lab_command(*arguments: str) -> str:
+    """The shell command that runs lab with `arguments` from the folder, and with the program, of this process."""
+    words = [*_program(), *arguments]
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
@@ -75,12 +75,12 @@ def _program() -> list[str]:
     """The words that start lab again, as it was started."""
     started = Path(sys.argv[0])
     if started.name != "lab" or not started.is_file():
-        return [_short(Path(sys.executable)), "-m", "lab"]
+        return [short(Path(sys.executable)), "-m", "lab"]
     found = shutil.which("lab")
-    return ["lab"] if found and os.path.samefile(found, started) else [_short(started)]
+    return ["lab"] if found and os.path.samefile(found, started) else [short(started)]
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
     """`path` from here, if it is below here; else in full.  Links are left as they are: a venv's python is one."""
     full = path.absolute()
     here = Path.cwd()

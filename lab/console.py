@@ -1,6 +1,7 @@
 """What a person sees of a run while it goes: a progress bar on a terminal, plain lines elsewhere."""
 
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Row = Mapping[str, float | int | str]
-LINES = 10  # how many lines a run gets where there is no terminal
+LINES = 10  # how many lines a run gets where there is no terminal,
+SILENCE = 30.0  # and after how many seconds without one it gets another
 
 
 class Silent:
@@ -30,10 +32,13 @@ class PlainLines:
 
     def __init__(self, steps: int) -> None:
         self._steps, self._latest = steps, dict[str, float | int | str]()
+        self._said = time.monotonic()
 
     def step(self, t: int, readings: Row) -> None:
         self._latest |= readings
-        if t % max(1, self._steps // LINES) == 0 or t == self._steps:
+        silent_for = time.monotonic() - self._said
+        if t % max(1, self._steps // LINES) == 0 or t == self._steps or silent_for > SILENCE:
+            self._said = time.monotonic()
             print(f"step {t}/{self._steps}  {figures(self._latest)}", flush=True)
 
     def say(self, message: str) -> None:

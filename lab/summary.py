@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.board import board_command
+from lab.board import lab_command, short
 
 Row = Mapping[str, Any]
 CHECKS = {
@@ -35,7 +35,9 @@ def summarize(path: Path, status: Mapping[str, Any], rows: Sequence[Row]) -> lis
     lines += _fit(last)
     lines += _checks(rows)
     lines += _curvature(last)
-    return [*lines, Line("folder", str(path)), Line("TensorBoard", board_command(path))]
+    if ended == "interrupted":
+        lines.append(Line("go on", lab_command("train", "--resume", short(path))))
+    return [*lines, Line("folder", str(path)), Line("TensorBoard", lab_command("board", short(path)))]
 
 
 def _fit(last: Row) -> Iterator[Line]:

@@ -1,5 +1,6 @@
 """Training as a run: the loop, watched by probes, written to a run folder, stopped and resumed without a trace."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -209,6 +210,8 @@ def _ctrl_c() -> Iterator[Stop]:
         if stop.asked:
             raise KeyboardInterrupt
         stop.asked = True
+        # Straight to the descriptor: a handler may interrupt a print that is under way.
+        os.write(2, b"stopping after this step, with a checkpoint (Ctrl-C again: at once)\n")
 
     before = signal.signal(signal.SIGINT, ask)
     try:

@@ -137,9 +137,10 @@ def merge(base: Node, child: Node, keep: Mapping[str, Collection[str]] | None = 
     """`child` over `base`, mapping by mapping.
 
     A mapping that changes its `kind` replaces the base's, of which only the keys in `keep[key]` stay: the fields of one
-    kind mean nothing to another. With `keep` None nothing is replaced so.
+    kind mean nothing to another. With `keep` None nothing is replaced so. An empty mapping replaces too: `probes: {}`
+    says that there are none.
     """
-    if not isinstance(base.value, dict) or not isinstance(child.value, dict):
+    if not isinstance(base.value, dict) or not isinstance(child.value, dict) or (key and not child.value):
         return child
     replaced = keep is not None and _kind(base) and _kind(child) and _kind(base) != _kind(child)
     kept = base.value

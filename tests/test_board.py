@@ -12,7 +12,7 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 
 from lab import board as module
-from lab.board import board, board_command, board_flags
+from lab.board import board, board_flags, lab_command, short
 from lab.errors import InputError
 from lab.record import TensorBoard
 
@@ -55,11 +55,11 @@ def test_the_command_starts_the_program_as_it_was_started(tmp_path, monkeypatch)
     run = tmp_path / "runs" / "my iris" / "r1"
     monkeypatch.setattr(sys, "argv", [".venv/bin/lab", "train"])
     monkeypatch.setenv("PATH", "")
-    assert board_command(run) == ".venv/bin/lab board 'runs/my iris/r1'"
+    assert lab_command("board", short(Path(run))) == ".venv/bin/lab board 'runs/my iris/r1'"
     monkeypatch.setenv("PATH", str(script.parent))
-    assert board_command(run) == "lab board 'runs/my iris/r1'"
+    assert lab_command("board", short(Path(run))) == "lab board 'runs/my iris/r1'"
     monkeypatch.setattr(sys, "argv", ["/somewhere/lab/__main__.py"])
-    assert board_command("/elsewhere/r1") == f"{sys.executable} -m lab board /elsewhere/r1"
+    assert lab_command("board", short(Path("/elsewhere/r1"))) == f"{sys.executable} -m lab board /elsewhere/r1"
 
 
 @pytest.mark.parametrize(

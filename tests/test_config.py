@@ -187,6 +187,7 @@ def test_a_field_that_would_hide_a_key_of_every_data_set_is_refused(monkeypatch:
 def test_an_override_is_yaml(here: Path) -> None:
     (here / "x.yaml").write_text(TEXT)
     config = load("x.yaml", ["optimizer.lr=1e-3", "batch_size=null", "probes={}", "optimizer.nesterov=false"])
+    assert config.probe_blocks == {}
     assert config.optimizer["lr"] == 0.001
     assert config.batch_size is None
 

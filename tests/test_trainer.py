@@ -19,6 +19,7 @@ from lab.experiment import assemble
 from lab.probe import Probe
 from lab.problem import Problem
 from lab.runs import RunFolder
+from lab.summary import summarize
 
 
 class Heard(Silent):
@@ -119,6 +120,8 @@ def test_an_interrupted_run_goes_on_to_the_bit(tiny, tmp_path, options):
     assert broken.status == "interrupted"
     assert launch.EXIT[broken.status] == 130
     assert broken.folder.load_checkpoint()[0] == 4
+    told = [line.figures for line in summarize(broken.path, broken.folder.status(), broken.metrics)]
+    assert any(words.endswith(f"train --resume {broken.path}") for words in told)
     assert go_on(broken.path).status == "finished"
     assert_same_run(whole.path, broken.path)
 
