@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from torch import Generator, Tensor
 
 from lab.losses.sigmoid import Sigmoid
@@ -16,6 +17,10 @@ from lab.problem import Problem
 
 torch.set_num_threads(1)
 os.environ.setdefault("NO_COLOR", "1")
+
+# Nothing is timed, and every run draws the same examples.
+settings.register_profile("lab", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("lab")
 
 
 @pytest.fixture
