@@ -42,6 +42,7 @@ class Node:
     value: Any  # dict[str, Node], list[Node] or a scalar
     place: Place
     empty: bool = False  # nothing was written: `key:` and no more, which YAML takes for null
+    instead: bool = False  # begun by `key: {}`, so that it stands in place of what it is merged onto
 
     def plain(self) -> Any:
         """The value in plain dicts and lists."""
@@ -137,10 +138,15 @@ def merge(base: Node, child: Node, keep: Mapping[str, Collection[str]] | None = 
     """`child` over `base`, mapping by mapping.
 
     A mapping that changes its `kind` replaces the base's, of which only the keys in `keep[key]` stay: the fields of one
-    kind mean nothing to another. With `keep` None nothing is replaced so. An empty mapping replaces too: `probes: {}`
-    says that there are none.
+    kind mean nothing to another. With `keep` None nothing is replaced so. An empty mapping replaces too, and what
+    is merged onto it in turn: `probes={}` says that there are none, and `probes={} probes.fit={}` that there is one.
     """
-    if not isinstance(base.value, dict) or not isinstance(child.value, dict) or (key and not child.value):
+    if (
+        not isinstance(base.value, dict)
+        or not isinstance(child.value, dict)
+        or child.instead
+        or (key and not child.value)
+    ):
         return child
     replaced = keep is not None and _kind(base) and _kind(child) and _kind(base) != _kind(child)
     kept = base.value
@@ -149,7 +155,7 @@ def merge(base: Node, child: Node, keep: Mapping[str, Collection[str]] | None = 
     both = {name: merge(kept[name], node, keep, name) for name, node in child.value.items() if name in kept}
     # What is missing in a block that is merely overridden is missing from its file.
     place = child.place if replaced or child.place.line else base.place
-    return Node({**kept, **child.value, **both}, place)
+    return Node({**kept, **child.value, **both}, place, instead=base.instead or bool(key and not base.value))
 
 
 def _kind(node: Node) -> str | None:

@@ -5,11 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from torch import Generator, Tensor
 
+from lab.config import load
+from lab.dataset import Table
+from lab.datasets.csv import Csv
+from lab.datasets.npz import Npz
+from lab.errors import InputError
 from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.models.linear import Linear
@@ -83,3 +89,103 @@ def tiny() -> dict[str, Any]:
 def configs() -> Path:
     """The repository's configs."""
     return Path(__file__).parent.parent / "configs"
+
+
+# What the tests of configs share.
+TEXT = """\
+# Iris by gradient descent.
+data: {kind: sklearn, name: iris}
+loss:
+  kind: softmax
+steps: 10
+optimizer:
+  kind: SGD
+  lr: 1e-1
+probes:
+  gradient: {}
+  spectrum:
+    top: 3
+"""
+PLAIN: dict[str, Any] = {
+    "data": {"kind": "sklearn", "name": "iris"},
+    "loss": {"kind": "softmax"},
+    "steps": 10,
+    "optimizer": {"kind": "sgd", "lr": 0.1},
+}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, so that messages name files as a user would see them."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def complaint(text: str, *overrides: str) -> str:
+    """What is said of x.yaml with this text."""
+    Path("x.yaml").write_text(text)
+    with pytest.raises(InputError) as error:
+        load("x.yaml", overrides)
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
+
+# What the tests of data sets share.
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder, with a small.npz in it."""
+    monkeypatch.chdir(tmp_path)
+    np.savez("small.npz", X=np.arange(8.0).reshape(4, 2), y=np.array([0, 1, 1, 0]))
+    return tmp_path
+
+
+@pytest.fixture
+def write(folder):
+    """Write a file, and give its name."""
+
+    def to(content: str | bytes, name: str = "t.csv") -> str:
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return name
+
+    return to
+
+
+def assert_valid(table: Table) -> None:
+    """What `Table` itself does not check."""
+    assert len(table.sha256) == 64
+    assert len(set(table.features)) == len(table.features) == table.X.shape[1]
+    assert len(set(table.classes)) == len(table.classes) >= 2
+    assert all(isinstance(name, str) and name for name in (*table.features, *table.classes))
+    if table.multilabel:
+        assert (table.y.min(axis=0) == 0).all()
+        assert (table.y.max(axis=0) == 1).all()
+    else:
+        assert set(table.y.tolist()) == set(range(len(table.classes)))
+
+
+def assert_valid_or_refused(member: Csv | Npz) -> None:
+    """Any other exception than InputError, which names the file on one line, fails the test."""
+    try:
+        table, refusal = member.load(), ""
+    except InputError as refused:
+        table, refusal = None, str(refused)
+    if table is None:
+        assert refusal.startswith(f"{member.path}:")
+        assert len(refusal.splitlines()) == 1
+    else:
+        assert_valid(table)
+
+
+def same(a: Table, b: Table) -> bool:
+    return (
+        np.array_equal(a.X, b.X)
+        and np.array_equal(a.y, b.y)
+        and (a.features, a.classes, a.sha256) == (b.features, b.classes, b.sha256)
+    )
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    return tmp_path_factory.mktemp("malformed") / "file"

@@ -277,7 +277,7 @@ def test_every_probe_keeps_its_contract(name, tiny, tmp_path):
     assert issubclass(member, Probe)
     run = start({**tiny, "probes": {name: {}}}, tmp_path)
     logged = {tag for row in run.metrics for tag in row} - {"step", "loss/train", "step/gradient_norm"}
-    assert logged or name == "fit"
+    assert logged
     assert all(tag.count("/") == 1 for tag in logged)
 
 

@@ -19,6 +19,7 @@ Source       Böhning, Ann. Inst. Statist. Math. 44 (1992), §2.
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from lab.model import Model
@@ -44,8 +45,9 @@ class Linear(Model):
         """Add block (k, l) = Xᵀ diag(h_kl) X to `out` (D, K, D, K) for every pair, l ≥ k computed, l < k mirrored."""
         N, D = X.shape
         K = h.shape[1]
+        room = X.new_empty(N, K, D)  # one for all k: what is freed and asked for again is touched again
         for k in range(K):
-            scaled = h[:, k, k:, None] * X[:, None, :]  # (N, K−k, D)
+            scaled = torch.mul(h[:, k, k:, None], X[:, None, :], out=room[:, k:])  # (N, K−k, D)
             blocks = (X.T @ scaled.reshape(N, -1)).reshape(D, K - k, D)
             out[:, k, :, k:] += blocks.transpose(1, 2)
             if k + 1 < K:
