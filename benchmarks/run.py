@@ -76,9 +76,10 @@ def hessian() -> Iterator[Row]:
         lambda: problem.hessian(theta), lambda: torch.func.hessian(problem.reference)(theta), runs=5, each=9
     )
     yield {"work": "dense Hessian, digits", "peer": "torch.func.hessian", "ours": ours, "theirs": peer, "goal": 30}
-    rise, own = peak_bytes(lambda: problem.hessian(theta)), 8 * theta.numel() ** 2
-    if rise is not None:
-        yield {"work": "memory of the dense Hessian, digits", "peer": "its own bytes", "held": rise / own, "goal": 3}
+    rises, own = [peak_bytes(lambda: problem.hessian(theta)) for _ in range(5)], 8 * theta.numel() ** 2
+    if None not in rises:
+        held = max(rises) / own
+        yield {"work": "memory of the dense Hessian, digits", "peer": "its own bytes", "held": held, "goal": 3}
 
 
 def step() -> Iterator[Row]:
@@ -153,7 +154,8 @@ def startup() -> Iterator[Row]:
     yield {
         "work": "lab train configs/breast_cancer.yaml, whole process",
         "peer": "import torch",
-        "times": ours / peer,
+        "times": ours.wall / peer.wall,
+        "cpu_times": ours.cpu / peer.cpu,
         "goal": 3,
     }
 
