@@ -64,6 +64,11 @@ def parser() -> argparse.ArgumentParser:
     check = _verb(verbs, "check", _check, "judge the statements of the ledger", "lab check chain_rule trace_cyclic")
     check.add_argument("words", nargs="*", metavar="NAME", help="statements in lab/identities (default: all of them)")
 
+    derive = _verb(verbs, "derive", _derive, "print a derivation's page", "lab derive softmax")
+    derive.add_argument(
+        "words", nargs="*", metavar="NAME", help="a loss, a model, a statement, or FILE.py (default: list)"
+    )
+
     board = _verb(verbs, "board", _board, "open TensorBoard on runs", "lab board runs/iris")
     board.add_argument("words", nargs="*", metavar="RUN", help="runs, or folders of runs (default: all of them)")
     board.add_argument("--runs", default="runs", metavar="DIR", help="where run folders are (default: runs)")
@@ -123,6 +128,12 @@ def _check(options: argparse.Namespace, argv: Sequence[str]) -> int:
     from lab.ledger import check_ledger
 
     return check_ledger(options.words)
+
+
+def _derive(options: argparse.Namespace, argv: Sequence[str]) -> int:
+    from lab.derive import derive
+
+    return derive(options.words)
 
 
 def _board(options: argparse.Namespace, argv: Sequence[str]) -> int:
