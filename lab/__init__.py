@@ -38,7 +38,7 @@ _HOMES = {
     "Verdict": "lab.referee",
     "train": "lab.launch",
 }
-_ROOMS = ("datasets", "losses", "models", "optimizers", "oracle", "probes", "referee", "spectrum")
+_ROOMS = ("datasets", "losses", "models", "optimizers", "oracle", "probes", "referee", "spectrum", "testing")
 
 __all__ = [*_HOMES, *_ROOMS]
 

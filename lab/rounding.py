@@ -13,6 +13,8 @@ Logit Hessian  A loss that is M-self-concordant has e^{−Md} h ⪯ h(z + δz) �
             to first order. Evaluating costs c u: relative to h by hand, but relative to p for who computes p(1 − p)
             by a difference. With r_k = √(h_kk + p_k), both have |δh_kl| ≤ e r_k r_l, e = M max d + c u.
 Product     h u for u = JV: |δ(hu)_k| ≤ r_k Σ_l r_l (e + γ_D)|X||V|_l.
+Value       ℓ moves by Σ|g|d with the logits; its parts are max z, yᵀz and a logarithm, so evaluating it costs
+            c u (|ℓ| + Σ|y||z| + max|z|).
 In θ        ∇: |X|ᵀ|δg|/N + γ_N |X|ᵀ|g|/N, and 4u for scaling and adding the ridge's ρ|θ|. Likewise for the others.
 """
 
@@ -45,6 +47,17 @@ class Block:
     r: Tensor
     e: Tensor
     cu: Tensor
+
+
+def value_bound(problem: Problem, theta: Tensor) -> float:
+    """Bound the rounding of L(θ)."""
+    n, total = gamma(problem.N + 2, theta.dtype), theta.new_zeros(())
+    for block in _blocks(problem, theta):
+        size, parts = problem.loss.value(block.z, block.y).abs(), (block.y * block.z).abs().sum(dim=1)
+        own = block.cu[:, 0] * (size + parts + block.z.abs().amax(dim=1))
+        total += ((block.g.abs() * block.d).sum(dim=1) + own + n * size).sum()
+    penalty = problem.ridge / 2 * (problem.mask * theta.square()).sum()
+    return float(total / problem.N + gamma(theta.numel() + 4, theta.dtype) * penalty)
 
 
 def gradient_bound(problem: Problem, theta: Tensor) -> Tensor:

@@ -1,0 +1,64 @@
+"""What the lab has for your own test suite: assertions that fail in the referee's words.
+
+With the lab installed, pytest knows the fixture `golden_trace` and the option `--lab-renew`; see docs/testing.md.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lab import config as configs
+from lab import golden, goldenfile
+from lab.experiment import Experiment, assemble
+
+
+def assert_trace(
+    config: str | Path | Mapping[str, Any],
+    path: str | Path,
+    *,
+    renew: bool = False,
+    eigenvalues: int = 2,
+    **overrides: Any,
+) -> None:
+    """Train what a config says and assert that every step's values are those in the golden file, within rounding.
+
+    The values are the loss, the gradient's norm, and as many of the Hessian's largest `eigenvalues` (0: none). How far
+    rounding may move each is measured along the run: `lab.golden`.
+
+    Args: config a YAML file's path or a mapping, and overrides of it, as for `lab.train`; path of the golden file;
+        renew writes the file where it is missing or no longer holds, and asserts nothing.
+    Raises: AssertionError, naming step, quantity, both values and their difference in units of the bound; InputError
+        where config, data or golden file are wrong, or the run multiplies rounding too fast to be replayed.
+    """
+    __tracebackhide__ = True
+    path = Path(path)
+    experiment = assemble(configs.made_of(config, overrides))
+    with torch.no_grad():
+        rows = tuple(golden.trace(experiment, eigenvalues))
+    wrong = _amiss(path, experiment, rows)
+    if wrong and renew:
+        values = tuple({tag: quantity.value for tag, quantity in row.items()} for row in rows)
+        goldenfile.write(path, goldenfile.Recorded(goldenfile.digest(experiment), goldenfile.versions(), values))
+    elif wrong:
+        raise AssertionError(wrong)
+
+
+def _amiss(path: Path, experiment: Experiment, rows: tuple[golden.Row, ...]) -> str:
+    """What a golden file has against a run; nothing where it holds."""
+    if not path.exists():
+        return f"{path}: no golden trace yet; make it with `pytest --lab-renew`, look at it, and commit it"
+    recorded = goldenfile.read(path)
+    here = goldenfile.digest(experiment)
+    if recorded.config != here:
+        return (
+            f"{path}: the trace of another config or of other data ({recorded.config}, now {here}); "
+            "if that is meant, renew it with `pytest --lab-renew`"
+        )
+    found = golden.mismatch(recorded.rows, rows)
+    if not found:
+        return ""
+    now = goldenfile.versions()
+    made = "" if now == recorded.made_by else f"\nrecorded by {recorded.made_by}\nreplayed by {now}"
+    return f"{path}: {found}; if the change is meant, renew it with `pytest --lab-renew`{made}"
