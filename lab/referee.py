@@ -6,13 +6,43 @@ figure would fail near an optimum, where gradients vanish; a purely absolute one
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 import torch
 from torch import Tensor
 
 from lab import oracle, rounding
+from lab.loss import Loss
 from lab.problem import Problem
+
+
+class Who(StrEnum):
+    """Who is off where ours, torch and a reference in higher precision are held against each other."""
+
+    NOBODY = "rounding"
+    OURS = "ours is wrong"
+    TORCH = "torch's is the less exact one"
+    UNTOLD = "nothing can be told"
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """A failed comparison, whole: what a doctor needs to name the mistake.
+
+    `what` is "value", "gradient", "jacobian", "hessian", "hvp", "jvp", "vjp" or "diagonal"; ours, truth and bound have
+    one shape, unless the mistake is in ours' shape. `inputs` are the function's arguments by name, the one
+    differentiated by first (and the direction last, where there is one); `sizes` are the lengths by their letters.
+    """
+
+    what: str
+    ours: Tensor
+    truth: Tensor
+    bound: Tensor
+    inputs: Mapping[str, Tensor]
+    sizes: Mapping[str, int]
+    loss: Loss | None = None
 
 
 @dataclass(frozen=True)
@@ -21,6 +51,9 @@ class Verdict:
 
     `ratio` is the largest |ours − truth| / bound, and at most 1 where the derivation is right; `where` is that
     entry's index in `tensor`, `ours` and `truth` are its two values and `bound` what rounding allows there.
+
+    `who` is off, if anybody; `note` says why, or what else was seen; `errors` are the relative errors of all parties
+    at that entry, where a reference in higher precision was to be had. `diagnosis` is the mistake's name.
     """
 
     what: str
@@ -30,11 +63,16 @@ class Verdict:
     ours: float
     truth: float
     bound: float
+    who: Who = Who.NOBODY
+    dtype: str = ""
+    note: str = ""
+    errors: Mapping[str, float] = field(default_factory=dict)
+    diagnosis: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether the difference is no more than rounding."""
-        return self.ratio <= 1
+        """Whether nothing speaks against ours: the difference is rounding, or nothing can be told."""
+        return self.who is Who.UNTOLD or (self.ratio <= 1 and self.who is not Who.OURS)
 
     def __str__(self) -> str:
         place = f"{self.tensor}[{', '.join(map(str, self.where))}]"
