@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
     check = _verb(verbs, "check", _check, "judge the statements of the ledger", "lab check chain_rule trace_cyclic")
     check.add_argument("words", nargs="*", metavar="NAME", help="statements in lab/identities (default: all of them)")
+    check.add_argument("--report", metavar="FILE.html", help="write a page with formulas, code, verdicts and pictures")
 
     derive = _verb(verbs, "derive", _derive, "print a derivation's page", "lab derive softmax")
     derive.add_argument(
@@ -125,9 +126,17 @@ def _train(options: argparse.Namespace, argv: Sequence[str]) -> int:
 
 
 def _check(options: argparse.Namespace, argv: Sequence[str]) -> int:
-    from lab.ledger import check_ledger
+    from lab import ledger
 
-    return check_ledger(options.words)
+    if options.report is None:
+        return ledger.check_ledger(options.words)
+    from lab import report
+
+    path = report.writable(options.report)
+    findings = ledger.judge(options.words)
+    code = ledger.show(findings)
+    report.write(path, report.of_ledger(findings), ledger.tally(findings))
+    return code
 
 
 def _derive(options: argparse.Namespace, argv: Sequence[str]) -> int:

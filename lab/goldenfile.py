@@ -11,10 +11,8 @@ A number is written by its repr, the shortest text that is read back as the same
 
 import hashlib
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -48,12 +46,6 @@ def digest(experiment: Experiment) -> str:
     }
     text = json.dumps(resolved, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-def versions() -> str:
-    """What computes here: packages, Python and the machine's kind."""
-    packages = ", ".join(f"{name} {metadata.version(name)}" for name in ("lab", "torch", "numpy"))
-    return f"{packages}, Python {platform.python_version()}, {platform.machine()}"
 
 
 def write(path: Path, recorded: Recorded) -> None:

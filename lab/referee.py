@@ -102,13 +102,18 @@ def compare(what: str, tensor: str, ours: Tensor, truth: Tensor, bound: Tensor) 
             math.nan,
             0.0,
         )
-    difference = (ours - truth).abs()
-    ratio = torch.where(difference == 0, 0.0, difference / bound).nan_to_num(nan=math.inf, posinf=math.inf)
+    ratio = ratios(ours, truth, bound)
     worst = int(ratio.argmax())
     where = tuple(int(i) for i in torch.unravel_index(torch.tensor(worst), ours.shape))
     return Verdict(
         what, tensor, float(ratio[where]), where, float(ours[where]), float(truth[where]), float(bound[where])
     )
+
+
+def ratios(ours: Tensor, truth: Tensor, bound: Tensor) -> Tensor:
+    """|ours − truth| / bound of each entry; inf for one that is not finite, or differs where the bound is 0."""
+    difference = (ours - truth).abs()
+    return torch.where(difference == 0, 0.0, difference / bound).nan_to_num(nan=math.inf, posinf=math.inf)
 
 
 def judge_gradient(problem: Problem, theta: Tensor, ours: Tensor) -> Verdict:

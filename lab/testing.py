@@ -12,6 +12,7 @@ import torch
 from lab import config as configs
 from lab import golden, goldenfile
 from lab.experiment import Experiment, assemble
+from lab.provenance import versions
 
 
 def assert_trace(
@@ -40,7 +41,7 @@ def assert_trace(
     wrong = _amiss(path, experiment, rows)
     if wrong and renew:
         values = tuple({tag: quantity.value for tag, quantity in row.items()} for row in rows)
-        goldenfile.write(path, goldenfile.Recorded(goldenfile.digest(experiment), goldenfile.versions(), values))
+        goldenfile.write(path, goldenfile.Recorded(goldenfile.digest(experiment), versions(), values))
     elif wrong:
         raise AssertionError(wrong)
 
@@ -59,6 +60,6 @@ def _amiss(path: Path, experiment: Experiment, rows: tuple[golden.Row, ...]) -> 
     found = golden.mismatch(recorded.rows, rows)
     if not found:
         return ""
-    now = goldenfile.versions()
+    now = versions()
     made = "" if now == recorded.made_by else f"\nrecorded by {recorded.made_by}\nreplayed by {now}"
     return f"{path}: {found}; if the change is meant, renew it with `pytest --lab-renew`{made}"

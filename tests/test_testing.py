@@ -15,6 +15,7 @@ from lab import golden, goldenfile
 from lab.errors import InputError
 from lab.experiment import assemble
 from lab.problem import Problem
+from lab.provenance import versions
 
 pytest_plugins = ["pytester"]
 
@@ -120,7 +121,7 @@ def test_a_golden_file_is_text_with_exact_numbers_a_line_a_step(recorded, tiny):
     lines = recorded.read_text().splitlines()
     assert lines[0] == goldenfile.TITLE
     assert re.fullmatch(r"# config    [0-9a-f]{10} of what moves the run, its data by content", lines[1])
-    assert lines[2] == f"# made by   {goldenfile.versions()}"
+    assert lines[2] == f"# made by   {versions()}"
     assert lines[3] == "step  loss/train  step/gradient_norm  curvature/lambda_1  curvature/lambda_2"
     assert [line.split()[0] for line in lines[4:]] == [str(t) for t in range(7)]
     exact = values(golden.trace(experiment_of(tiny)))
