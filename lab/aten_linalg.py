@@ -76,24 +76,64 @@ def _layer_norm(N: number.Exact, x: Array, shape: Any, weight: Any, bias: Any, e
 
 
 def eliminated(N: number.Exact, A: Array, B: Array) -> tuple[Array, Any]:
-    """Solve A X = B for one matrix by elimination with row pivots; return X and the determinant of A."""
-    n = A.shape[0]
-    M = np.concatenate([A, B], axis=1)
-    determinant = N.number(1.0)
+    """Solve A X = B for one matrix by elimination with row pivots; return X and the determinant of A.
+
+    The running error is not that of these steps, as LAPACK's blocks go another way, but of any elimination: its X̂ solves
+    (A + F) X̂ = B with |F| ≤ γ_3n |L||U| (Higham §9.3; an inverse has the like, §14.3, for which γ_6n is taken), so
+        |X̂ − X| ≤ |A⁻¹| ((E_A + γ_6n P|L||U|) |X| + E_B),    |d̂ − d|/|d| ≤ tr |A⁻¹| (E_A + γ_6n P|L||U|)
+    with E the errors that A and B came with; where |A⁻¹|E reaches a half it is no longer first order, and unknown.
+    """
+    n, u = A.shape[0], N.u
+    values = mapped(N.value, np.concatenate([A, B], axis=1))
+    X, determinant, lu = _elimination(values, n)
+    if not isinstance(N, number.Running) or not determinant:
+        return mapped(N.number, X), N.number(determinant)
+    E = _errors(N, A) + 6 * n * u / (1 - 6 * n * u) * lu
+    inverse = _floats(_elimination(np.concatenate([values[:, :n], _one(n)], axis=1), n)[0])
+    moved = inverse @ E
+    known = float(moved.sum(axis=1).max(initial=0.0)) < 0.5
+    errors = 2 * (moved @ _floats(X) + inverse @ _errors(N, B)) if known else np.full(X.shape, np.inf)
+    shift = number.size(determinant) * (2 * float(np.trace(moved)) + n * u) if known else np.inf
+    solution = np.empty(X.shape, dtype=object)
+    for index in np.ndindex(X.shape):
+        solution[index] = number.Rounded(X[index], float(errors[index]), N)
+    return solution, number.Rounded(determinant, shift, N)
+
+
+def _elimination(M: Array, n: int) -> tuple[Array, Any, Array]:
+    """Solve for exact numbers; return X, the determinant, and |L||U| with its rows in A's order, in floats."""
+    M, rows, determinant = M.copy(), np.arange(n), number.CONTEXT.one
+    L = np.eye(n)
     for k in range(n):
-        pivot = max(range(k, n), key=lambda i: abs(N.value(M[i, k])))
+        pivot = max(range(k, n), key=lambda i: abs(M[i, k]))
         if pivot != k:
-            M[[k, pivot]] = M[[pivot, k]]
-            determinant = -determinant
+            M[[k, pivot]], rows[[k, pivot]], determinant = M[[pivot, k]], rows[[pivot, k]], -determinant
+            L[[k, pivot], :k] = L[[pivot, k], :k]
         determinant = determinant * M[k, k]
-        if not N.value(M[k, k]):
-            return np.full(B.shape, N.number(float("nan")), dtype=object), determinant
+        if not M[k, k]:
+            return np.full(M[:, n:].shape, number.CONTEXT.nan, dtype=object), number.CONTEXT.zero, L
         for i in range(k + 1, n):
-            M[i, k:] = M[i, k:] - (M[i, k] / M[k, k]) * M[k, k:]
-    X = np.empty(B.shape, dtype=object)
+            factor = M[i, k] / M[k, k]
+            L[i, k] = abs(float(factor))
+            M[i, k:] = M[i, k:] - factor * M[k, k:]
+    lu = np.empty((n, n))
+    lu[rows] = L @ np.triu(_floats(M[:, :n]))
+    X = M[:, n:].copy()
     for k in reversed(range(n)):
-        X[k] = (M[k, n:] - (product(N, M[k : k + 1, k + 1 : n], X[k + 1 :])[0] if k + 1 < n else 0)) / M[k, k]
-    return X, determinant
+        X[k] = (X[k] - sum((M[k, j] * X[j] for j in range(k + 1, n)), number.CONTEXT.zero)) / M[k, k]
+    return X, determinant, lu
+
+
+def _floats(x: Array) -> Array:
+    return np.array([number.size(v) for v in x.flat]).reshape(x.shape)
+
+
+def _errors(N: number.Exact, x: Array) -> Array:
+    return np.array([N.error(v) for v in x.flat]).reshape(x.shape)
+
+
+def _one(n: int) -> Array:
+    return mapped(number.CONTEXT.mpf, np.eye(n).astype(object))
 
 
 def _batched(f: Any, *arrays: Array) -> list[Array]:
@@ -137,7 +177,13 @@ def _determinant(N: number.Exact, A: Array) -> tuple[Array, ...]:
 def _slogdet(N: number.Exact, A: Array) -> tuple[Array, ...]:
     det = _determinant(N, A)[0]
     sign = mapped(lambda v: N.number((v > 0) - (v < 0)), det)
-    return sign, mapped(lambda v: N.apply("log", abs(v)), det)
+    # torch sums the logarithms of U's diagonal; they may be larger than the sum by what γ_n of the largest allows.
+    return sign, mapped(lambda v: _log_determinant(N, abs(v), A.shape[-1]), det)
+
+
+def _log_determinant(N: number.Exact, d: Any, n: int) -> Any:
+    found = N.apply("log", d)
+    return number.Rounded(found.v, found.e + n * n * N.u * (1 + number.size(found.v)), N) if isinstance(N, number.Running) else found
 
 
 @known("linalg_cholesky_ex")

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lab import aten_linalg, number
-from lab.aten import Array
+from lab.aten import Array, mapped
 
 OPERATIONS = aten_linalg.OPERATIONS
 Function = Callable[..., Tensor]
@@ -77,13 +77,13 @@ class Tape:
     kept: list[Tensor] = field(default_factory=list)
 
     def replay(self, N: number.Exact, *arrays: Array) -> list[Array]:
-        """Run the operations on arrays of N's numbers; return the outputs.
+        """Run the operations on arrays of numbers; return the outputs, arrays of N's numbers.
 
         A constant may have come with a few units of rounding (a third, written as a machine number, has one), which a
         running error counts; one of at most half the digits of its type is taken at its word.
         """
         memory = self._start(N)
-        self._load(memory, arrays)
+        self._load(memory, [mapped(N.number, array) for array in arrays])
         self._run(N, memory, self.nodes)
         return [ref.read(memory).copy() for ref in self.outputs]
 
