@@ -11,6 +11,7 @@ import inspect
 import math
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +23,8 @@ from lab.derivation import Derivation
 from lab.errors import InputError
 from lab.loss import Loss
 from lab.referee import Dispute, Verdict, Who
-from lab.trial import DIRECTED, Point, Trial, Truth
+from lab.trial import Trial
+from lab.truth import DIRECTED, Point, Truth, exactly
 
 SEED = 0
 DTYPES = (torch.float64, torch.float32)
@@ -110,7 +112,7 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
     with torch.no_grad():
         try:
             truth = Truth(subject.f, point)
-        except exact.Unknown as error:
+        except exact.FormulaError as error:
             why = str(error)
         except Exception as error:
             failed = Trial(_raised("value", point, error))
@@ -120,9 +122,9 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
             direction = _direction(what, subject, point, rng)
             try:
                 if truth is None:
-                    raise exact.Unknown(why)
+                    raise exact.FormulaError(why)
                 yield what, _trial(what, claim, subject, point, truth, direction)
-            except exact.Unknown as unknown:
+            except exact.FormulaError as unknown:
                 yield what, _estimated(what, claim, subject, point, direction, str(unknown))
             except Exception as error:
                 yield what, Trial(_raised(what, point, error))
@@ -135,9 +137,7 @@ def _direction(what: str, subject: Subject, point: Point, rng: Generator) -> Ten
     return torch.randn(like.shape, generator=rng, dtype=torch.float64).to(point.x.dtype)
 
 
-def _trial(
-    what: str, claim: Claim, subject: Subject, point: Point, truth: Truth, direction: Tensor | None
-) -> Trial:
+def _trial(what: str, claim: Claim, subject: Subject, point: Point, truth: Truth, direction: Tensor | None) -> Trial:
     compared = trial.compare(what, claim, point, truth, direction)
     dtype = str(point.x.dtype).removeprefix("torch.")
     if isinstance(compared, str):
@@ -145,10 +145,8 @@ def _trial(
         return Trial(verdict, _shape_dispute(what, claim, subject, point, truth, direction))
     sides, _ = compared
     verdict = trial.weigh(what, subject.tensor or what, sides, dtype)
-    try:
+    with suppress(RuntimeError, NotImplementedError, ValueError):  # torch cannot differentiate it: two parties are left
         verdict = trial.against_torch(verdict, sides, _torch(what, subject, point, direction))
-    except (RuntimeError, NotImplementedError, ValueError):
-        pass  # torch cannot differentiate it; two parties are left
     if verdict.who is not Who.OURS:
         return Trial(verdict)
     return Trial(verdict, trial.dispute(what, sides, point, direction, letters(subject, point), subject.loss))
@@ -204,17 +202,21 @@ def letters(subject: Subject, point: Point) -> dict[str, int]:
             continue
         axes, _, _ = inputs.parse(name, subject.shapes.get(name, ""))
         for i, length in enumerate(a.shape):
-            letter = "NK"[i] if subject.loss is not None and i < 2 else axes[i] if i < len(axes) else f"{name}.shape[{i}]"
+            letter = (
+                "NK"[i] if subject.loss is not None and i < 2 else axes[i] if i < len(axes) else f"{name}.shape[{i}]"
+            )
             if not letter.isdigit():
                 found.setdefault(letter, length)
     return found
 
 
-def _shape_dispute(what: str, claim: Claim, subject: Subject, point: Point, truth: Truth, direction: Tensor | None) -> Any:
+def _shape_dispute(
+    what: str, claim: Claim, subject: Subject, point: Point, truth: Truth, direction: Tensor | None
+) -> Any:
     given = () if direction is None else (direction,)
     ours = claim(*point.args, *given).detach().double()
-    true, _ = truth.of(what, None if direction is None else trial._exactly(direction))
-    due = trial._tensor(true)
+    true, _ = truth.of(what, None if direction is None else exactly(direction))
+    due = trial.tensor(true)
     named = {name: a for name, a in zip(point.names, point.args, strict=True) if isinstance(a, Tensor)}
     return Dispute(what, ours, due, torch.zeros_like(due), named, letters(subject, point), subject.loss)
 

@@ -12,7 +12,7 @@ Running     a pair (v, e): v what exact arithmetic gives, e a bound on how far t
                         place, which the libraries behind torch promise for elementary functions
             Where e reaches the number itself before a division or a logarithm, it is infinite: nothing is known.
 
-Here numbers are made and functions named; which tensor operation is which formula stands in `lab.aten`.
+Here numbers are made and functions named; which tensor operation is which formula stands in `lab.formula`.
 """
 
 import math
@@ -50,8 +50,28 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "digamma": lambda x: CONTEXT.psi(0, x),
     **{
         name: getattr(CONTEXT, name)
-        for name in ("exp", "expm1", "log1p", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh")
-        + ("tanh", "asinh", "acosh", "atanh", "erf", "erfc")
+        for name in (
+            [
+                "exp",
+                "expm1",
+                "log1p",
+                "sqrt",
+                "sin",
+                "cos",
+                "tan",
+                "asin",
+                "acos",
+                "atan",
+                "sinh",
+                "cosh",
+                "tanh",
+                "asinh",
+                "acosh",
+                "atanh",
+                "erf",
+                "erfc",
+            ]
+        )
     },
     "log": CONTEXT.ln,
 }
