@@ -61,8 +61,20 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted or killed")
     train.add_argument("--dry-run", action="store_true", help="check the config, load the data, print sizes, and stop")
 
-    check = _verb(verbs, "check", _check, "judge the statements of the ledger", "lab check chain_rule trace_cyclic")
-    check.add_argument("words", nargs="*", metavar="NAME", help="statements in lab/identities (default: all of them)")
+    check = _verb(
+        verbs,
+        "check",
+        _check,
+        "judge derivations: your own file's, the lab's losses, the ledger",
+        "lab check my_loss.py",
+    )
+    check.add_argument(
+        "words",
+        nargs="*",
+        metavar="NAME | FILE.py",
+        help="your files, losses in lab/losses, statements in lab/identities (default: all statements)",
+    )
+    check.add_argument("--new", metavar="FILE.py", help="write a commented file to start from")
     check.add_argument("--report", metavar="FILE.html", help="write a page with formulas, code, verdicts and pictures")
 
     derive = _verb(verbs, "derive", _derive, "print a derivation's page", "lab derive softmax")
@@ -126,17 +138,16 @@ def _train(options: argparse.Namespace, argv: Sequence[str]) -> int:
 
 
 def _check(options: argparse.Namespace, argv: Sequence[str]) -> int:
-    from lab import ledger
+    if options.new is not None:
+        if options.words:
+            raise InputError("lab check: --new FILE.py writes one file; leave the rest out")
+        from lab.template import write
 
-    if options.report is None:
-        return ledger.check_ledger(options.words)
-    from lab import report
+        print(write(options.new))
+        return 0
+    from lab.checking import check
 
-    path = report.writable(options.report)
-    findings = ledger.judge(options.words)
-    code = ledger.show(findings)
-    report.write(path, report.of_ledger(findings), ledger.tally(findings))
-    return code
+    return check(options.words, options.report)
 
 
 def _derive(options: argparse.Namespace, argv: Sequence[str]) -> int:

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from lab.page import Page, find, pages, source
+from lab.page import HEADING, Page, find, pages, source
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-HEADING = re.compile(r"(?P<heading>[^\W\d_][^.:=,()]{0,18}?)(?P<gap> {2,})(?P<rest>\S.*)")
 WIDEST = 120  # columns: what the pages are written for
 
 

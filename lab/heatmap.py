@@ -21,9 +21,9 @@ LIGHT = ("#eceff2", "#cfe1f2", "#8fbfe0", "#2f7fbf", "#fdbe85", "#f0791a", "#a63
 DARK = ("#2b3138", "#1e3a56", "#2a6496", "#6bb3e8", "#8a4b16", "#e07a1f", "#ffc48a")
 
 
-def shade(ratio: float) -> int:
-    """The class of a ratio."""
-    return next(number for number, edge in enumerate(EDGES) if ratio <= edge)
+def shade(ratio: float) -> str:
+    """The class of a ratio; an empty square for nan, where nothing can be told."""
+    return "frame" if math.isnan(ratio) else f"q{next(number for number, edge in enumerate(EDGES) if ratio <= edge)}"
 
 
 def heat_map(ratios: Tensor) -> str:
@@ -36,7 +36,7 @@ def heat_map(ratios: Tensor) -> str:
     rows, columns = table.shape
     width, height = columns * (CELL + GAP), rows * (CELL + GAP)
     size = "×".join(map(str, shape)) or "a number"
-    label = f"{size}: worst {float(ratios.max()):.2g} of what rounding allows"
+    label = f"{size}: worst {float(ratios.nan_to_num(0.0).max()):.2g} of what rounding allows"
     note = f", a cell the worst of {pooled[0]}×{pooled[1]} entries" if max(pooled) > 1 else ""
     cells = "".join(_cells(table))
     return (
@@ -56,7 +56,7 @@ def _cells(table: Tensor) -> Iterator[str]:
     for i, row in enumerate(table.tolist()):
         for j, ratio in enumerate(row):
             x, y = j * (CELL + GAP), i * (CELL + GAP)
-            square = f'<rect class="q{shade(ratio)}" x="{x}" y="{y}" width="{CELL}" height="{CELL}"'
+            square = f'<rect class="{shade(ratio)}" x="{x}" y="{y}" width="{CELL}" height="{CELL}"'
             yield f"{square}><title>[{i}, {j}]: {ratio:.2g}</title></rect>"
             if ratio > 1:
                 yield f'<circle class="mark" cx="{x + CELL / 2}" cy="{y + CELL / 2}" r="2"/>'

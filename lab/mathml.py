@@ -1,9 +1,9 @@
 """Formulas typeset: from the one-line Unicode notation of lab/identities to MathML, which browsers draw themselves.
 
 A formula is a row of atoms with scripts. Letters side by side are a product (Ax is A times x), names of functions stand
-upright, other runs of three letters or more are English. xᵀ, H_ij, A⁻¹, σ′ are scripts; a/b without spaces around the
-stroke is a fraction of what touches it; Σ and ∏ with a subscript are a sum and a product. Nothing is left out: a
-character that has no rule is set as it is.
+upright, other runs of three letters or more are English. xᵀ, H_ij, A⁻¹, σ′ and X^T are scripts, theta is θ; a/b without
+spaces around the stroke is a fraction of what touches it; Σ and ∏ with a subscript are a sum and a product. Nothing is
+left out: a character that has no rule is set as it is.
 
 Source  MathML Core, W3C, §3 (elements) and §3.2.4 (operators).
 """
@@ -32,6 +32,13 @@ FUNCTIONS = {
     "vol",
 }
 SHORT_WORDS = {"an", "as", "at", "by", "if", "in", "is", "it", "no", "of", "on", "or", "so", "to"}
+GREEK = dict(
+    zip(
+        ["alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "rho", "sigma", "tau", "phi", "psi"],
+        "αβγδηθλμρστφψ",
+        strict=True,
+    )
+)
 CLOSING = {"(": ")", "[": "]", "{": "}", "|": "|"}
 PREFIXES = "∂∇"  # operators that belong to what follows, and may stand in a fraction
 LARGE = "Σ∏"
@@ -82,6 +89,8 @@ def _atoms(reader: _Reader) -> list[Atom]:
     kind, text = reader.take()
     if kind == "space":
         return [Atom("space", "")]
+    if kind == "run" and text.removeprefix("d") in GREEK:
+        return [*[_letter("d")] * text.startswith("d"), _scripted(reader, _letter(GREEK[text.removeprefix("d")]))]
     if kind == "own":
         return [Atom("word", text)]
     if kind == "run" and text not in FUNCTIONS:
@@ -97,7 +106,11 @@ def _atoms(reader: _Reader) -> list[Atom]:
         return [_scripted(reader, _group(reader, text))]
     if text in LARGE and _script_of(reader.peek()[1]) == "sub":
         return [_scripted(reader, Atom("large", f"<mo>{text.replace('Σ', '∑')}</mo>"))]
-    return [_scripted(reader, _letter(text) if text.isalpha() else Atom("operator", f"<mo>{escape(text)}</mo>"))]
+    return [
+        _scripted(
+            reader, _letter(text) if text.isalpha() else Atom("operator", f"<mo>{escape(text.replace('-', '−'))}</mo>")
+        )
+    ]
 
 
 def _letter(text: str) -> Atom:
@@ -118,8 +131,8 @@ def _group(reader: _Reader, opening: str) -> Atom:
 
 def _script_of(text: str) -> str:
     """Whether a character is written as a subscript or a superscript: "sub", "super" or nothing."""
-    if text == "_":
-        return "sub"
+    if text in ("_", "^"):
+        return {"_": "sub", "^": "super"}[text]
     if text in ("′", "″"):
         return "super"
     found = re.match(r"<(sub|super)>", unicodedata.decomposition(text)) if len(text) == 1 else None
@@ -144,9 +157,9 @@ def _scripted(reader: _Reader, base: Atom) -> Atom:
 
 
 def _script(reader: _Reader) -> str:
-    """One script: a raised or lowered character, or what follows an underscore: a run of letters, a number, {…}."""
+    """One script: a raised or lowered character, or what follows _ or ^: a run of letters, a number, {…}."""
     _, text = reader.take()
-    if text != "_":
+    if text not in ("_", "^"):
         plain = unicodedata.normalize("NFKD", text) if text not in ("′", "″") else text
         plain = plain.replace("\N{MINUS SIGN}", "−")
         tag = "mn" if plain.isdigit() else "mi" if plain.isalpha() else "mo"

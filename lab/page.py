@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from lab import catalog
 from lab.errors import InputError, guess
 
 FOLDERS = ("losses", "models", "identities")
+HEADING = re.compile(r"(?P<heading>[^\W\d_][^.:=,()]{0,18}?)(?P<gap> {2,})(?P<rest>\S.*)")
 
 
 @dataclass(frozen=True)

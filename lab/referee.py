@@ -53,7 +53,8 @@ class Verdict:
     entry's index in `tensor`, `ours` and `truth` are its two values and `bound` what rounding allows there.
 
     `who` is off, if anybody; `note` says why, or what else was seen; `errors` are the relative errors of all parties
-    at that entry, where a reference in higher precision was to be had. `diagnosis` is the mistake's name.
+    at that entry, where a reference in higher precision was to be had. `diagnosis` is the mistake's name. `ratios` is
+    |ours − truth| / bound of every entry, to be looked at; nan where nothing can be told.
     """
 
     what: str
@@ -68,6 +69,7 @@ class Verdict:
     note: str = ""
     errors: Mapping[str, float] = field(default_factory=dict)
     diagnosis: str = ""
+    ratios: Tensor | None = field(default=None, compare=False, repr=False)
 
     @property
     def passed(self) -> bool:
@@ -75,6 +77,8 @@ class Verdict:
         return self.who is Who.UNTOLD or (self.ratio <= 1 and self.who is not Who.OURS)
 
     def __str__(self) -> str:
+        if self.dtype:
+            return self._of_three()
         place = f"{self.tensor}[{', '.join(map(str, self.where))}]"
         values = f"ours {self.ours:.6g}, truth {self.truth:.6g}"
         if not math.isfinite(self.ours):
@@ -84,6 +88,35 @@ class Verdict:
             return f"{self.what} agrees with autograd: at worst, at {place}, {allowed}"
         quotient = f"ours / truth = {self.ours / self.truth:.6g}" if self.truth else f"ours − truth = {self.ours:.6g}"
         return f"{self.what} disagrees with autograd at {place}: {values}, {allowed}; {quotient}"
+
+    def _of_three(self) -> str:
+        """A verdict that a reference in higher precision had a part in."""
+        place = f"{self.tensor}[{', '.join(map(str, self.where))}]" if self.where else self.tensor
+        ratio = "" if math.isnan(self.ratio) else f", {self.ratio:.2g} times what rounding allows"
+        told = {Who.OURS: "wrong", Who.UNTOLD: "cannot be told"}.get(self.who, "right")
+        seen = [self.what_was_seen(), self.diagnosis]
+        return "; ".join(
+            [f"{self.what} in {self.dtype} is {told}{ratio}, at {place}", *(part for part in seen if part)]
+        )
+
+    def what_was_seen(self) -> str:
+        """What the three parties have at that entry, and the note, in words; "" where there is nothing to say."""
+        parts = []
+        if self.who is Who.OURS and not math.isnan(self.truth):
+            parts.append(f"ours {self.ours:.6g}, truth {self.truth:.6g}")
+        others = {name: error for name, error in self.errors.items() if name != "ours"}
+        if self.who is Who.TORCH and others:
+            worst = max(others, key=lambda name: others[name])
+            rest = ", ".join(f"{name} {_share(error)}" for name, error in self.errors.items() if name != worst)
+            parts.append(f"{worst} is the less exact one: off by {_share(others[worst])} ({rest})")
+        elif self.who is Who.OURS and others:
+            parts.append("off by: " + ", ".join(f"{name} {_share(error)}" for name, error in self.errors.items()))
+        return "; ".join([*parts, self.note] if self.note else parts)
+
+
+def _share(error: float) -> str:
+    """A relative error: as a percentage where that is readable."""
+    return f"{100 * error:.2g} %" if 1e-3 <= error <= 10 else f"{error:.1g}"
 
 
 def compare(what: str, tensor: str, ours: Tensor, truth: Tensor, bound: Tensor) -> Verdict:
@@ -105,9 +138,8 @@ def compare(what: str, tensor: str, ours: Tensor, truth: Tensor, bound: Tensor) 
     ratio = ratios(ours, truth, bound)
     worst = int(ratio.argmax())
     where = tuple(int(i) for i in torch.unravel_index(torch.tensor(worst), ours.shape))
-    return Verdict(
-        what, tensor, float(ratio[where]), where, float(ours[where]), float(truth[where]), float(bound[where])
-    )
+    values = (float(side[where]) for side in (ours, truth, bound))
+    return Verdict(what, tensor, float(ratio[where]), where, *values, ratios=ratio)
 
 
 def ratios(ours: Tensor, truth: Tensor, bound: Tensor) -> Tensor:

@@ -4,22 +4,27 @@ An entry for each statement or derivation: its formula typeset, the verdict with
 piece, the remark, and the code that was judged.
 """
 
-from collections.abc import Iterable, Mapping
+import inspect
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from lab import catalog, heatmap, ledger
+from lab.bench import Subject
 from lab.errors import InputError
 from lab.evidence import Evidence
 from lab.files import write_text
 from lab.identity import Finding, Judgement
 from lab.mathml import mathml
-from lab.page import source
+from lab.page import HEADING, source
 from lab.provenance import versions
+from lab.referee import Verdict, Who
 
 MARKS = {Judgement.HOLDS: "✓", Judgement.CONDITION: "(✓)", Judgement.WRONG: "✗", Judgement.UNTOLD: "?"}
 FAILED = "!"  # of what is not as it should be
+FORMULAS = {"value", "gradient", "jacobian", "hessian", "product", "hvp", "jvp", "vjp", "diagonal", "backward"}
 
 
 @dataclass(frozen=True)
@@ -42,26 +47,34 @@ def of_ledger(findings: Mapping[str, Finding]) -> list[Entry]:
     return [_entry(name, finding) for name, finding in findings.items()]
 
 
-def writable(path: str | Path) -> Path:
-    """Return the path of a report before the work begins. Raises: InputError where no file can be written there."""
-    path = Path(path)
+def of_subjects(judged: Iterable[tuple[str, Subject, Sequence[Verdict]]]) -> list[Entry]:
+    """Make the entries of judged derivations: the claims of one class together."""
+    groups: dict[str, tuple[Subject, list[Verdict]]] = {}
+    for name, subject, verdicts in judged:
+        groups.setdefault(name, (subject, []))[1].extend(verdicts)
+    return [_derivation(name, subject, verdicts) for name, (subject, verdicts) in groups.items()]
+
+
+def writable(place: str) -> None:
+    """See to it that a page can be written there, before the work begins. Raises: InputError where it cannot."""
+    path = Path(place)
     if path.is_dir():
         raise InputError(f"--report: {path} is a folder; name a file, as in {path / 'report.html'}")
     if not path.parent.is_dir():
         raise InputError(f"--report: there is no folder {path.parent}; make it first")
-    return path
 
 
-def write(path: Path, entries: Iterable[Entry], tally: str) -> None:
+def write(path: Path, entries: Sequence[Entry], tallies: Sequence[str]) -> None:
     """Write the page, whole or not at all. Raises: InputError where it cannot be written."""
     try:
-        write_text(path, page(list(entries), tally))
+        write_text(path, page(entries, tallies))
     except OSError as error:
         raise InputError(f"--report: {path} cannot be written ({error.strerror}); choose another place") from None
 
 
-def page(entries: list[Entry], tally: str) -> str:
+def page(entries: Sequence[Entry], tallies: Sequence[str]) -> str:
     """Return the whole page as HTML."""
+    said = "".join(f"<p>{escape(tally)}</p>" for tally in tallies)
     index = "".join(
         f'<li><a href="#{escape(each.name)}"><b class="mark {_colour(each)}">{each.mark}</b> '
         f"{escape(each.name)}</a></li>"
@@ -70,7 +83,7 @@ def page(entries: list[Entry], tally: str) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>lab check</title>{POLICY}'
         f'<meta name="viewport" content="width=device-width"><style>{_style()}</style></head>\n<body>'
-        f"<header><h1>lab check</h1><p>{escape(tally)}</p><p class='made'>{escape(versions())}</p>"
+        f"<header><h1>lab check</h1>{said}<p class='made'>{escape(versions())}</p>"
         f"{heatmap.legend()}</header>\n<nav><ul>{index}</ul></nav>\n"
         + "\n".join(map(_article, entries))
         + "\n</body></html>\n"
@@ -89,6 +102,33 @@ def _entry(name: str, finding: Finding) -> Entry:
         tuple((str(each), _picture(each)) for each in finding.evidence),
         tuple(code for method in ("claim", "mend") if (code := source(member, method))),
     )
+
+
+def _derivation(name: str, subject: Subject, verdicts: Sequence[Verdict]) -> Entry:
+    wrong = sum(not verdict.passed for verdict in verdicts)
+    untold = sum(verdict.who is Who.UNTOLD for verdict in verdicts)
+    owner = subject.owner
+    module = None if owner is None else sys.modules.get(owner.__module__)
+    text = inspect.getdoc(module) or inspect.getdoc(owner) or ""
+    lines = [matched for line in text.splitlines() if (matched := HEADING.fullmatch(line))]
+    formulas = [(line["heading"], mathml(line["rest"])) for line in lines if line["heading"].lower() in FORMULAS]
+    words = f"{wrong} of {len(verdicts)} wrong" if wrong else "right" + f", {untold} cannot be told" * bool(untold)
+    return Entry(
+        name,
+        FAILED if wrong else MARKS[Judgement.UNTOLD if untold else Judgement.HOLDS],
+        words,
+        "" if module is None else Path(module.__file__ or "").name,
+        "".join(f"<h3>{escape(heading)}</h3>{formula}" for heading, formula in formulas),
+        "",
+        tuple((str(each), "" if each.ratios is None else heatmap.heat_map(each.ratios)) for each in verdicts),
+        () if owner is None else (text, _code(owner, subject.claims)),
+    )
+
+
+def _code(owner: type, claims: Iterable[str]) -> str:
+    """What was judged: the claims as methods of their class; of a Function or a module, all of it."""
+    methods = [code for claim in ("value", *claims) if (code := source(owner, claim))]
+    return "\n\n".join(methods) or inspect.getsource(owner).rstrip()
 
 
 def _picture(evidence: Evidence) -> str:
@@ -143,6 +183,7 @@ h2{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 1rem;margin:0
 .failed{color:var(--failed)}
 .formula{overflow-x:auto;padding:.8rem 0}
 math{font-size:1.3rem;font-family:"STIX Two Math","Latin Modern Math","Cambria Math",math,serif}
+h3{margin:.6rem 0 0;font-size:.85rem;color:var(--soft);font-weight:600}
 .remark{margin:.5rem 0;font-style:italic}
 .evidence{padding:0;list-style:none}
 .evidence li{display:flex;flex-wrap:wrap;justify-content:space-between;gap:.3rem 1.5rem;padding:.35rem 0;
@@ -151,7 +192,7 @@ border-top:1px dotted var(--line)}
 figure{margin:0;max-width:100%;min-width:0}figure.plot{width:272px}figure svg{max-width:100%;height:auto;display:block}
 svg circle.mark{fill:#000;stroke:#fff;stroke-width:.7}
 .frame{fill:none;stroke:var(--line)}.noise{fill:none;stroke:var(--soft);stroke-dasharray:4 3}
-pre{background:var(--wash);border-radius:.4rem;padding:.6rem .8rem;overflow-x:auto;font-size:.8rem;margin:.4rem 0}
+pre{background:var(--wash);border-radius:.4rem;padding:.6rem .8rem;overflow-x:auto;font-size:.75rem;margin:.4rem 0}
 """
 NIGHT = """:root{--paper:#15191e;--ink:#e4e8ec;--soft:#97a3ae;--line:#313941;--wash:#1d2329;
 --holds:#6bb3e8;--condition:#5cc9c0;--wrong:#f2a25c;--untold:#b9a7e6;--failed:#ff7b86}"""

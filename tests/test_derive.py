@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lab import catalog, derive, page
+from lab import catalog, page
 from lab.cli import main
 
 FILE = '''"""A loss of my own.
@@ -99,7 +99,7 @@ def test_a_list_on_a_terminal_is_cut_to_its_width(capsys, monkeypatch):
 
 @pytest.mark.parametrize("line", ["a = b", "Value:  x", "x, y (N, K)  numbers", "    Value  of an indented line"])
 def test_what_is_no_heading_is_not_taken_for_one(line):
-    assert not derive.HEADING.fullmatch(line)
+    assert not page.HEADING.fullmatch(line)
 
 
 @pytest.mark.parametrize(
