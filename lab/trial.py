@@ -18,7 +18,7 @@ Where an operation cannot be replayed the estimate of `lab.perturbed` stands in,
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -143,8 +143,6 @@ def weigh(what: str, tensor: str, sides: Sides, dtype: str) -> Verdict:
 
 def against_torch(verdict: Verdict, sides: Sides, parties: Mapping[str, Tensor]) -> Verdict:
     """Add torch's own errors to a verdict; where ours is right and torch is far off, that is the verdict."""
-    from dataclasses import replace
-
     entries = [index for index in np.ndindex(sides.truth.shape) if not _skip(sides, index)]
     gaps = {name: _gaps(sides, tensor, entries) for name, tensor in parties.items()}
     ours = {i: float(abs(sides.ours[i] - sides.truth[i])) for i in entries}
@@ -164,8 +162,9 @@ def against_torch(verdict: Verdict, sides: Sides, parties: Mapping[str, Tensor])
     errors = {"ours": ours[where] / true if true else ours[where], **relative}
     if not off or verdict.who is not Who.NOBODY:
         return replace(verdict, errors=errors)
-    return replace(verdict, who=Who.TORCH, errors=errors, where=where, ours=float(sides.ours[where]),
-                   truth=float(sides.truth[where]), bound=float(sides.rounding[where]))  # fmt: skip
+    place = f"seen at {verdict.tensor}[{', '.join(map(str, where))}]"
+    note = "; ".join(part for part in (place, verdict.note) if part)
+    return replace(verdict, who=Who.TORCH, errors=errors, note=note)
 
 
 def dispute(

@@ -106,6 +106,12 @@ class Truth:
         second, seen = self._second(what, direction, doubt)
         return second, ~seen | bool(kinks.any())
 
+    @cached_property
+    def _rows(self) -> Array:
+        """Each row's Hessian, (N, K, K), of a function that takes rows apart."""
+        rows = differences.second(self.f, self.x, self.units, self.units)
+        return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
     def _second(self, what: str, direction: Array | None, doubt: Array | None) -> tuple[Array, Array]:
         S, units = self.x.shape, self.units
         if what == "hvp":
@@ -116,10 +122,12 @@ class Truth:
             order = np.argsort(-doubt, kind="stable") if doubt is not None else np.arange(len(units))
             looked = sorted(order[: max(1, QUOTIENTS // len(units))].tolist())
             others = [units[j] for j in looked]
+        if self.point.rowwise and what != "hvp":
+            H = np.diagonal(self._rows, axis1=-2, axis2=-1) if what == "diagonal" else self._rows
+            return H, np.ones(H.shape, dtype=bool)
         rows = differences.second(self.f, self.x, units, others)
         if self.point.rowwise:
-            H = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-            H = H[..., 0] if what == "hvp" else np.diagonal(H, axis1=-2, axis2=-1) if what == "diagonal" else H
+            H = np.stack([row[0] for row in rows], axis=-1)
             return H, np.ones(H.shape, dtype=bool)
         H = np.array([[_all(entry) for entry in row] for row in rows], dtype=object)
         if what == "hvp":
