@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -139,15 +140,16 @@ def _direction(what: str, subject: Subject, point: Point, rng: Generator) -> Ten
 
 
 def _trial(what: str, claim: Claim, subject: Subject, point: Point, truth: Truth, direction: Tensor | None) -> Trial:
-    compared = trial.compare(what, claim, point, truth, direction)
-    dtype = str(point.x.dtype).removeprefix("torch.")
-    if isinstance(compared, str):
-        verdict = Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, compared)
-        return Trial(verdict, _shape_dispute(what, claim, subject, point, truth, direction))
-    sides, _ = compared
-    verdict = trial.weigh(what, subject.tensor or what, sides, dtype)
+    parties: dict[str, Tensor] = {}
     with suppress(RuntimeError, NotImplementedError, ValueError):  # torch cannot differentiate it: two parties are left
-        verdict = trial.against_torch(verdict, sides, _torch(what, subject, point, direction))
+        parties = _torch(what, subject, point, direction)
+    sides = trial.compare(what, claim, point, truth, direction, parties)
+    dtype = str(point.x.dtype).removeprefix("torch.")
+    if isinstance(sides, str):
+        verdict = Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, sides)
+        return Trial(verdict, _shape_dispute(what, claim, subject, point, truth, direction))
+    verdict = trial.weigh(what, subject.tensor or what, sides, dtype)
+    verdict = trial.against_torch(verdict, sides, parties)
     if verdict.who is not Who.OURS:
         return Trial(verdict)
     return Trial(verdict, trial.dispute(what, sides, point, direction, letters(subject, point), subject.loss))
@@ -224,8 +226,9 @@ def _shape_dispute(
 
 def _raised(what: str, point: Point, error: Exception) -> Verdict:
     """A claim that raises is a failed check, with the place where it did."""
-    frames = traceback.extract_tb(error.__traceback__)
-    at = next((f"{f.filename}:{f.lineno}: " for f in reversed(frames) if "/torch/" not in f.filename), "")
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/torch/" not in f.filename]
+    theirs = [f for f in frames if Path(f.filename).parent != Path(__file__).parent]
+    at = f"{theirs[-1].filename}:{theirs[-1].lineno}: " if theirs else ""
     note = f"raises {at}{type(error).__name__}: {' '.join(str(error).split())}"
     dtype = str(point.x.dtype).removeprefix("torch.")
     return Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, note)

@@ -3,6 +3,7 @@
 A word that ends in .py is a file of the user's; any other is a statement of the ledger, or one of the lab's losses.
 """
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -109,7 +110,7 @@ def line(name: str, verdict: Verdict) -> str:
 
 def figure(verdict: Verdict) -> str:
     """The verdict's figure in words."""
-    if verdict.ratio != verdict.ratio:
+    if not math.isfinite(verdict.ratio):
         return "no figure"
     return f"{verdict.ratio:.2g} × rounding"
 

@@ -139,6 +139,12 @@ class Tape:
                 return N.number(x, _unit(N, x, torch.float64))
             return x
 
+        with np.errstate(all="ignore"):  # inf − inf is nan here as it is in torch
+            self._each(N, memory, nodes, fill)
+
+    def _each(
+        self, N: number.Exact, memory: dict[int, Array], nodes: Sequence[Node], fill: Callable[[Any], Any]
+    ) -> None:
         for node in nodes:
             args = [fill(a) for a in node.args]
             kwargs = {k: fill(v) for k, v in node.kwargs.items()}

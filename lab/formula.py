@@ -39,7 +39,8 @@ def numbers(N: number.Exact, x: Any) -> Array:
 
 def mapped(f: Callable[..., Any], *arrays: Array) -> Array:
     """f of each element, broadcasting; always an array of objects."""
-    return np.asarray(np.frompyfunc(f, len(arrays), 1)(*arrays), dtype=object)
+    with np.errstate(all="ignore"):
+        return np.asarray(np.frompyfunc(f, len(arrays), 1)(*arrays), dtype=object)
 
 
 def along(f: Callable[[Array], Any], x: Array, dim: Any, keepdim: bool = False) -> Array:

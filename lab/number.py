@@ -18,6 +18,7 @@ Here numbers are made and functions named; which tensor operation is which formu
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import mpmath
@@ -79,13 +80,21 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 def exactly(name: str, x: Any) -> Any:
     """Return the named function of x to `BITS` bits; nan outside its domain, −inf or inf at a pole."""
+    return CONTEXT.make_mpf(_exactly(name, x._mpf_))
+
+
+@lru_cache(maxsize=1 << 14)
+def _exactly(name: str, raw: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """The same on mpmath's raw numbers. Remembered: a difference quotient moves one of many entries."""
+    x = CONTEXT.make_mpf(raw)
+    nan: tuple[int, int, int, int] = CONTEXT.nan._mpf_
     if CONTEXT.isnan(x):
-        return CONTEXT.nan
+        return nan
     try:
         y = FUNCTIONS[name](x)
     except (ValueError, ZeroDivisionError):
-        return CONTEXT.nan
-    return y if isinstance(y, CONTEXT.mpf) else CONTEXT.nan  # complex: outside the domain
+        return nan
+    return y._mpf_ if isinstance(y, CONTEXT.mpf) else nan  # complex: outside the domain
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ class Exact:
 
     def apply(self, name: str, x: Any) -> Any:
         """Return the named function of one number."""
-        return exactly(name, x)
+        return exactly(name, x if isinstance(x, CONTEXT.mpf) else CONTEXT.mpf(x))
 
     def total(self, terms: Iterable[Any]) -> Any:
         """Return Σ terms."""

@@ -76,5 +76,5 @@ def _moved(point: Point, unit: float, rng: torch.Generator) -> tuple[Any, ...]:
     for i in point.floating:
         a = args[i]
         sign = torch.randint(2, a.shape, generator=rng).to(a.dtype) * 2 - 1
-        args[i] = a * (1 + 2 * unit * sign)
+        args[i] = a + 2 * unit * sign * torch.where(a == 0, 1, a.abs())
     return tuple(args)

@@ -116,7 +116,7 @@ class Verdict:
 
 def _share(error: float) -> str:
     """A relative error: as a percentage where that is readable."""
-    return f"{100 * error:.2g} %" if 1e-3 <= error <= 10 else f"{error:.1g}"
+    return f"{100 * error:.3g} %" if 1e-3 <= error <= 10 else f"{error:.1g}"
 
 
 def compare(what: str, tensor: str, ours: Tensor, truth: Tensor, bound: Tensor) -> Verdict:

@@ -18,7 +18,7 @@ Where an operation cannot be replayed the estimate of `lab.perturbed` stands in,
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,11 +55,17 @@ class Sides:
     missing: Array
     limit: float  # the largest number of ours' type
     f: float  # the size of the function's value
+    note: str
 
 
 def compare(
-    what: str, f: Callable[..., Any], point: Point, truth: Truth, direction: Tensor | None
-) -> tuple[Sides, tuple[int, ...]] | str:
+    what: str,
+    f: Callable[..., Any],
+    point: Point,
+    truth: Truth,
+    direction: Tensor | None,
+    parties: Mapping[str, Tensor],
+) -> Sides | str:
     """Replay ours and line it up with the truth; return why not where the shapes disagree.
 
     Raises: exact.FormulaError where ours cannot be replayed; whatever f raises.
@@ -67,7 +73,8 @@ def compare(
     tensors = [*point.tensors(), *([direction] if direction is not None else [])]
     tape, (ours,) = exact.record(point.of_floating(f), tensors)
     arrays = [exactly(t) for t in tensors]
-    true, missing = truth.of(what, arrays[-1] if direction is not None else None)
+    doubt = _doubt(ours, parties, truth) if what == "hessian" else None
+    true, missing = truth.of(what, arrays[-1] if direction is not None else None, doubt)
     shape = tuple(ours.shape)
     if shape != true.shape and not fits(shape, true.shape, what, truth):
         return f"has shape {shape} where {true.shape} is due"
@@ -78,9 +85,26 @@ def compare(
     if any(abs(a - b) > _left(b, truth) for a, b in zip(replayed.flat, true.flat, strict=True)):
         constants = _parts(tape.replay(CONSTANTS, *arrays)[0].reshape(true.shape))[1]
     size = max((number.size(v) for v in truth.value.flat), default=0.0)
-    return Sides(
-        exactly(ours).reshape(true.shape), replayed, rounding, constants, true, missing, float(info.max), size
-    ), shape
+    note = "" if ours.dtype == point.x.dtype else f"ours is {_name(ours.dtype)} where x is {_name(point.x.dtype)}"
+    if what == "hessian" and missing.any() and not missing.all():
+        note = note or f"{truth.x.size} columns, of which those most in doubt were looked at"
+    limit = float(info.max)
+    return Sides(exactly(ours).reshape(true.shape), replayed, rounding, constants, true, missing, limit, size, note)
+
+
+def _doubt(ours: Tensor, parties: Mapping[str, Tensor], truth: Truth) -> Array | None:
+    """How far ours and torch's Hessian differ, column by column, relative to their size; None where torch has none."""
+    P = truth.x.size
+    for theirs in parties.values():
+        if ours.numel() == theirs.numel() == P * P:
+            gap = (ours.reshape(P, P).double() - theirs.reshape(P, P).double()).abs()
+            size = theirs.reshape(P, P).double().abs()
+            return np.asarray((gap / (size + 1e-3 * size.max() + 1e-300)).nan_to_num(nan=1e9).amax(dim=0).tolist())
+    return None
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def fits(shape: Sequence[int], true: Sequence[int], what: str, truth: Truth) -> bool:
@@ -101,7 +125,7 @@ def weigh(what: str, tensor: str, sides: Sides, dtype: str) -> Verdict:
     figure = {i: _over(abs(sides.ours[i] - sides.truth[i]), sides.rounding[i] + _allowed(sides, i)) for i in entries}
     wrong = [i for i in entries if formula[i] > 1]
     worst = max(wrong or entries, key=lambda i: (figure[i], formula[i]))
-    who, note, ratio, bound = Who.NOBODY, "", figure[worst], float(sides.rounding[worst])
+    who, note, ratio, bound = Who.NOBODY, sides.note, figure[worst], float(sides.rounding[worst])
     if wrong:
         who = Who.OURS
         if ratio <= 1:
@@ -109,7 +133,8 @@ def weigh(what: str, tensor: str, sides: Sides, dtype: str) -> Verdict:
             ratio, bound = formula[worst], float(_allowed(sides, worst))
     elif ratio > 1:
         who = Who.OURS
-        note = "the formula is right; in this type its evaluation overflows or loses what the bound cannot follow"
+        overflow = "in this type its evaluation overflows, or loses what the bound cannot follow"
+        note = f"the formula is right; {sides.note or overflow}"
     elif math.isinf(bound):
         who, note = Who.UNTOLD, "ill-conditioned: the formula is right, and its rounding is unbounded here"
     ours, true = float(sides.ours[worst]), float(sides.truth[worst])
@@ -121,8 +146,6 @@ def weigh(what: str, tensor: str, sides: Sides, dtype: str) -> Verdict:
 
 def against_torch(verdict: Verdict, sides: Sides, parties: Mapping[str, Tensor]) -> Verdict:
     """Add torch's own errors to a verdict; where ours is right and torch is far off, that is the verdict."""
-    from dataclasses import replace
-
     entries = [index for index in np.ndindex(sides.truth.shape) if not _skip(sides, index)]
     gaps = {name: _gaps(sides, tensor, entries) for name, tensor in parties.items()}
     ours = {i: float(abs(sides.ours[i] - sides.truth[i])) for i in entries}
@@ -142,8 +165,9 @@ def against_torch(verdict: Verdict, sides: Sides, parties: Mapping[str, Tensor])
     errors = {"ours": ours[where] / true if true else ours[where], **relative}
     if not off or verdict.who is not Who.NOBODY:
         return replace(verdict, errors=errors)
-    return replace(verdict, who=Who.TORCH, errors=errors, where=where, ours=float(sides.ours[where]),
-                   truth=float(sides.truth[where]), bound=float(sides.rounding[where]))  # fmt: skip
+    place = f"seen at {verdict.tensor}[{', '.join(map(str, where))}]"
+    note = "; ".join(part for part in (place, verdict.note) if part)
+    return replace(verdict, who=Who.TORCH, errors=errors, note=note)
 
 
 def dispute(

@@ -14,6 +14,7 @@ from lab.formula import numbers
 Array = Any
 EXACT = number.Exact()
 DIRECTED = ("jvp", "vjp", "hvp")
+QUOTIENTS = 300  # of second order, for one Hessian at one point
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,12 @@ class Truth:
         slopes, kinks = differences.first(self.f, self.x, self.units)
         return np.stack(slopes, axis=-1), np.stack(kinks, axis=-1)
 
-    def of(self, what: str, direction: Array | None) -> tuple[Array, Array]:
-        """Return the derivative of this name, and which of its entries do not exist."""
+    def of(self, what: str, direction: Array | None, doubt: Array | None = None) -> tuple[Array, Array]:
+        """Return the derivative of this name, and which of its entries do not exist, or were not looked at.
+
+        A Hessian of more than `QUOTIENTS` entries is differenced in some of its columns only, those with the largest
+        `doubt`, a number for each.
+        """
         if what == "value":
             return self.value, np.zeros(self.shape, dtype=bool)
         slopes, kinks = self.slopes
@@ -98,18 +103,40 @@ class Truth:
         if what == "jvp":
             (slope,), (kink,) = differences.first(self.f, self.x, [direction])
             return slope, np.asarray(kink)
-        second = self._second(what, direction)
-        return second, np.full(second.shape, bool(kinks.any()))
+        second, seen = self._second(what, direction, doubt)
+        return second, ~seen | bool(kinks.any())
 
-    def _second(self, what: str, direction: Array | None) -> Array:
-        S = self.x.shape
-        others = [direction] if what == "hvp" else self.units
-        rows = differences.second(self.f, self.x, self.units, self.units if what != "hvp" else others)
+    @cached_property
+    def _rows(self) -> Array:
+        """Each row's Hessian, (N, K, K), of a function that takes rows apart."""
+        rows = differences.second(self.f, self.x, self.units, self.units)
+        return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+    def _second(self, what: str, direction: Array | None, doubt: Array | None) -> tuple[Array, Array]:
+        S, units = self.x.shape, self.units
+        if what == "hvp":
+            others = [direction]
+        elif self.point.rowwise or len(units) ** 2 <= 2 * QUOTIENTS:
+            others = units
+        else:
+            order = np.argsort(-doubt, kind="stable") if doubt is not None else np.arange(len(units))
+            looked = sorted(order[: max(1, QUOTIENTS // len(units))].tolist())
+            others = [units[j] for j in looked]
+        if self.point.rowwise and what != "hvp":
+            H = np.diagonal(self._rows, axis1=-2, axis2=-1) if what == "diagonal" else self._rows
+            return H, np.ones(H.shape, dtype=bool)
+        rows = differences.second(self.f, self.x, units, others)
         if self.point.rowwise:
-            H = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-            return H[..., 0] if what == "hvp" else np.diagonal(H, axis1=-2, axis2=-1) if what == "diagonal" else H
+            H = np.stack([row[0] for row in rows], axis=-1)
+            return H, np.ones(H.shape, dtype=bool)
         H = np.array([[_all(entry) for entry in row] for row in rows], dtype=object)
-        return H[:, 0].reshape(S) if what == "hvp" else np.diagonal(H) if what == "diagonal" else H.reshape(S + S)
+        if what == "hvp":
+            return H[:, 0].reshape(S), np.ones(S, dtype=bool)
+        P = len(units)
+        full, seen = np.full((P, P), number.CONTEXT.zero, dtype=object), np.zeros((P, P), dtype=bool)
+        columns = slice(None) if others is units else looked
+        full[:, columns], seen[:, columns] = H, True
+        return full.reshape(S + S), seen.reshape(S + S)
 
 
 def exactly(t: Tensor) -> Array:

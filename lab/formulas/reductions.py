@@ -76,11 +76,10 @@ def _norm(N: number.Exact, x: Array, ord: Any = 2, dim: Any = None, keepdim: boo
         return OPERATIONS["sqrt"](N, total(N, x * x, dim, keepdim))
     if p == float("inf"):
         return largest(abs(x), dim, keepdim)
-    return (
-        total(N, abs(x), dim, keepdim)
-        if p == 1
-        else OPERATIONS["pow"](N, total(N, OPERATIONS["pow"](N, abs(x), p), dim, keepdim), 1 / p)
-    )
+    if p == 1:
+        return total(N, abs(x), dim, keepdim)
+    power = OPERATIONS["pow"]
+    return power(N, total(N, power(N, abs(x), p), dim, keepdim), 1 / p)
 
 
 @known("logsumexp", "special_logsumexp")
@@ -100,3 +99,11 @@ def _softmax(N: number.Exact, x: Array, dim: int, half_to_float: bool = False) -
 def _log_softmax(N: number.Exact, x: Array, dim: int, half_to_float: bool = False) -> Array:
     shifted = x - largest(x, dim, True)
     return shifted - OPERATIONS["log"](N, total(N, OPERATIONS["exp"](N, shifted), dim, True))
+
+
+@known("sort")
+def _sort(
+    N: number.Exact, x: Array, dim: int = -1, descending: bool = False, stable: bool = False
+) -> tuple[Array, Array]:
+    order = np.argsort(-x if descending else x, axis=dim, kind="stable")
+    return np.take_along_axis(x, order, dim), order
