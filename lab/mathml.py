@@ -32,13 +32,8 @@ FUNCTIONS = {
     "vol",
 }
 SHORT_WORDS = {"an", "as", "at", "by", "if", "in", "is", "it", "no", "of", "on", "or", "so", "to"}
-GREEK = dict(
-    zip(
-        ["alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "rho", "sigma", "tau", "phi", "psi"],
-        "αβγδηθλμρστφψ",
-        strict=True,
-    )
-)
+NAMES = ("alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "rho", "sigma", "tau", "phi", "psi")
+GREEK = dict(zip(NAMES, "αβγδηθλμρστφψ", strict=True))
 CLOSING = {"(": ")", "[": "]", "{": "}", "|": "|"}
 PREFIXES = "∂∇"  # operators that belong to what follows, and may stand in a fraction
 LARGE = "Σ∏"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lab import catalog, heatmap, ledger
 from lab.bench import Subject
+from lab.derivation import Derivation
 from lab.errors import InputError
 from lab.evidence import Evidence
 from lab.files import write_text
@@ -126,9 +127,10 @@ def _derivation(name: str, subject: Subject, verdicts: Sequence[Verdict]) -> Ent
 
 
 def _code(owner: type, claims: Iterable[str]) -> str:
-    """What was judged: the claims as methods of their class; of a Function or a module, all of it."""
-    methods = [code for claim in ("value", *claims) if (code := source(owner, claim))]
-    return "\n\n".join(methods) or inspect.getsource(owner).rstrip()
+    """What was judged: a derivation's claims; all of a Function or a module."""
+    if not issubclass(owner, Derivation):
+        return inspect.getsource(owner).rstrip()
+    return "\n\n".join(source(owner, method) for method in dict.fromkeys(("value", *claims)))
 
 
 def _picture(evidence: Evidence) -> str:

@@ -48,7 +48,7 @@ class Page(HTMLParser):
 def page() -> Page:
     with torch.no_grad():
         findings = ledger.judge()
-    text = report.page(report.of_ledger(findings), ledger.tally(findings))
+    text = report.page(report.of_ledger(findings), [ledger.tally(findings)])
     made = Page(text)
     made.raw, made.findings = text, findings
     return made
@@ -100,6 +100,9 @@ def mi(letters: str) -> str:
         ("y = −x", f'{mi("y")}<mo>=</mo><mo form="prefix">−</mo>{mi("x")}'),
         ("a − x", f"{mi('a')}<mo>−</mo>{mi('x')}"),
         ("n of f's", f"{mi('n')}<mtext>\xa0</mtext><mtext>of</mtext><mtext>\xa0</mtext>{mi('f')}<mtext>'s</mtext>"),
+        ("X^T v", f'<msup>{mi("X")}<mrow>{mi("T")}</mrow></msup><mspace width="0.17em"/>{mi("v")}'),
+        ("a - x", f"{mi('a')}<mo>−</mo>{mi('x')}"),
+        ("dL/dtheta", f"<mfrac><mrow>{mi('dL')}</mrow><mrow>{mi('dθ')}</mrow></mfrac>"),
         ("x < y", f"{mi('x')}<mo>&lt;</mo>{mi('y')}"),
         ("(x", f"<mo>(</mo>{mi('x')}"),
         ("x)", f"{mi('x')}<mo>)</mo>"),
@@ -213,6 +216,51 @@ def test_check_writes_the_report_and_prints_the_table_as_ever(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("trace_cyclic: Tr(AB) = Tr(BA)\n")
     assert Page(path.read_text(encoding="utf-8")).count["article"] == 1
     assert [each.name for each in tmp_path.iterdir()] == ["out.html"]
+
+
+MINE = '''"""A loss of mine <&>.
+
+Value      L = Σᵢ xᵢ³/3
+Gradient   ∂L/∂x = x∘x
+Numerics   nothing to say
+"""
+import lab, torch
+
+class Mine(lab.Derivation):
+    shapes = {"x": "n"}
+    def value(self, x):
+        return (x**3).sum() / 3
+    def gradient(self, x):
+        return FACTOR * x**2
+
+class Wrong(torch.autograd.Function):
+    shapes = {"x": "n"}
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+    @staticmethod
+    def backward(ctx, g):
+        return FACTOR * 2 * ctx.saved_tensors[0] * g
+'''
+
+
+@pytest.mark.parametrize(("factor", "code", "worst"), [(1, 0, "q3"), (3, 1, "q6")])
+def test_a_users_file_is_in_the_report_beside_statements(factor, code, worst, tmp_path, capsys):
+    path, out = tmp_path / "mine.py", tmp_path / "out.html"
+    path.write_text(MINE.replace("FACTOR", str(factor)))
+    assert main(["check", str(path), "trace_cyclic", "--report", str(out)]) == code
+    printed = capsys.readouterr().out
+    made = Page(out.read_text(encoding="utf-8"))
+    assert {"trace_cyclic", "Mine", "Wrong"} <= made.ids
+    assert made.count["math"] == 1 + 2 * 2  # the statement, and value and gradient for each class of the file
+    assert "A loss of mine <&>." in made.text
+    assert f"return {factor} * x**2" in made.text
+    assert f"return {factor} * 2 * ctx.saved_tensors" in made.text
+    assert "2 of 2 wrong" in made.text if code else "✓ right" in made.text
+    for tally in printed.splitlines()[-1:]:
+        assert tally in made.text
+    assert f'class="{worst}"' in out.read_text(encoding="utf-8").partition('id="Mine"')[2]
 
 
 def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path, capsys, monkeypatch):
