@@ -3,16 +3,66 @@
 With the lab installed, pytest knows the fixture `golden_trace` and the option `--lab-renew`; see docs/testing.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lab import backward, bench, golden, goldenfile
 from lab import config as configs
-from lab import golden, goldenfile
+from lab.derivation import Derivation
+from lab.errors import InputError
 from lab.experiment import Experiment, assemble
 from lab.provenance import versions
+from lab.referee import Verdict
+
+
+def assert_derivation(
+    derivation: Derivation | type[Derivation], *, dtypes: Sequence[torch.dtype] = bench.DTYPES, seed: int = bench.SEED
+) -> None:
+    """Assert that what was derived of a function is right: every derivative, in every precision.
+
+    Args: as for `lab.check`.
+    Raises: AssertionError in the verdicts' words, with the mistake's name where it can be told; InputError where there
+        is nothing to judge.
+    """
+    __tracebackhide__ = True
+    made = derivation() if isinstance(derivation, type) else derivation
+    wrong = _words(bench.check(made, dtypes=dtypes, seed=seed))
+    if wrong:
+        raise AssertionError(f"{type(made).__name__}: {wrong}")
+
+
+def check_autograd_function(
+    fn: type[torch.autograd.Function],
+    inputs: Sequence[Any] | None = None,
+    *,
+    dtypes: Sequence[torch.dtype] = bench.DTYPES,
+    seed: int = bench.SEED,
+) -> None:
+    """Assert that the backward pass of a `torch.autograd.Function` is right, to each of its floating inputs.
+
+    It is judged as a product gᵀJ with a random g, against the derivative of its forward pass in 400 bits, or of its
+    `reference` where it has one.
+
+    Args: fn the class; inputs what forward takes after the context, at which it is judged, cast to each of `dtypes`;
+        without them at the `shapes` or `examples` of the class; seed of what is drawn.
+    Raises: AssertionError in the verdicts' words; InputError where there is nothing to differentiate by.
+    """
+    __tracebackhide__ = True
+    examples = None if inputs is None else lambda rng: iter([tuple(inputs)])
+    subjects = list(backward.of_function(fn, examples))
+    if not subjects:
+        raise InputError(f"{fn.__name__}: no floating input to differentiate by; give it one at least")
+    wrong = _words(verdict for subject in subjects for verdict in bench.verdicts(subject, dtypes, seed))
+    if wrong:
+        raise AssertionError(f"{fn.__name__}: {wrong}")
+
+
+def _words(verdicts: Iterable[Verdict]) -> str:
+    """What the failed ones among the verdicts say, a line each; nothing where all passed."""
+    return "\n".join(str(verdict) for verdict in verdicts if not verdict.passed)
 
 
 def assert_trace(
