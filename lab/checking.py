@@ -1,0 +1,125 @@
+"""`lab check`: what its words mean, and the table of verdicts.
+
+A word that ends in .py is a file of the user's; any other is a statement of the ledger, or one of the lab's losses.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lab import catalog
+from lab.errors import InputError, suggest
+from lab.referee import Verdict, Who
+
+Row = tuple[str, Verdict]
+COLUMNS = ("derivation", "what", "type", "verdict", "in units of rounding", "where", "what was seen")
+WORDS = {
+    Who.NOBODY: ("right", "green"),
+    Who.TORCH: ("right", "green"),
+    Who.OURS: ("WRONG", "bold red"),
+    Who.UNTOLD: ("cannot be told", "magenta"),
+}
+
+
+def check(words: Sequence[str]) -> int:
+    """Judge what the words name, print it, and return 0 where all is right, 1 where something is not.
+
+    Raises: InputError for a word that names nothing, or a file with nothing to judge in it.
+    """
+    files = [Path(word) for word in words if word.endswith(".py")]
+    names = [word for word in words if not word.endswith(".py")]
+    losses, statements = catalog.names("losses"), catalog.names("identities")
+    for name in names:
+        if name not in (*losses, *statements):
+            raise InputError(f"lab check: unknown name {name!r}{suggest(name, (*losses, *statements))}; a file ends in .py")
+    code = 0
+    ledger = [name for name in names if name in statements]
+    if ledger or not words:
+        from lab.ledger import check_ledger
+
+        code = check_ledger(ledger)
+    rows = list(_rows(files, [name for name in names if name in losses]))
+    return max(code, show(rows)) if rows else code
+
+
+def _rows(files: Sequence[Path], losses: Sequence[str]) -> Iterator[Row]:
+    if not files and not losses:
+        return
+    from lab import bench, userfile
+
+    found = [(name, bench.subject(catalog.get("losses", name)())) for name in losses]
+    for path in files:
+        found += userfile.subjects(path)
+    for name, subject in found:
+        for verdict in bench.verdicts(subject):
+            yield name, verdict
+
+
+def show(rows: Sequence[Row]) -> int:
+    """Print the verdicts, in a table on a terminal and in plain lines elsewhere; return the exit code."""
+    if sys.stdout.isatty():
+        _table(rows)
+    else:
+        for name, verdict in rows:
+            print(line(name, verdict))
+            for more in verdict.diagnosis.splitlines():
+                print(f"    {more}")
+    wrong = sum(not verdict.passed for _, verdict in rows)
+    untold = sum(verdict.who is Who.UNTOLD for _, verdict in rows)
+    parts = [f"{len(rows) - wrong - untold} right", f"{wrong} wrong"] + [f"{untold} cannot be told"] * bool(untold)
+    print(f"{len(rows)} judged: {', '.join(parts)}")
+    return 1 if wrong else 0
+
+
+def line(name: str, verdict: Verdict) -> str:
+    """A verdict in one plain line."""
+    seen = words(verdict)
+    place = f" at {where(verdict)}" if where(verdict) else ""
+    return f"{name} {verdict.what}, {verdict.dtype}: {WORDS[verdict.who][0]}, {figure(verdict)}{place}" + f"; {seen}" * bool(seen)
+
+
+def figure(verdict: Verdict) -> str:
+    """The verdict's figure in words."""
+    if verdict.ratio != verdict.ratio:
+        return "no figure"
+    return f"{verdict.ratio:.2g} × rounding"
+
+
+def where(verdict: Verdict) -> str:
+    """The entry it was found at."""
+    return f"{verdict.tensor}[{', '.join(map(str, verdict.where))}]" if verdict.where else verdict.tensor
+
+
+def words(verdict: Verdict) -> str:
+    """What the three parties have, and what else was seen."""
+    parts = []
+    if verdict.who is Who.OURS and verdict.truth == verdict.truth:
+        parts.append(f"ours {verdict.ours:.6g}, truth {verdict.truth:.6g}")
+    others = {name: error for name, error in verdict.errors.items() if name != "ours"}
+    if verdict.who is Who.TORCH and others:
+        worst = max(others, key=lambda name: others[name])
+        rest = [f"{name} {_share(error)}" for name, error in verdict.errors.items() if name != worst]
+        parts.append(f"{worst} is the less exact one: off by {_share(others[worst])} ({', '.join(rest)})")
+    elif verdict.who is Who.OURS and others:
+        parts.append("off by: " + ", ".join(f"{name} {_share(error)}" for name, error in verdict.errors.items()))
+    if verdict.note:
+        parts.append(verdict.note)
+    return "; ".join(parts)
+
+
+def _share(error: float) -> str:
+    return f"{error:.2g}" if error < 1e-3 or error > 10 else f"{100 * error:.2g} %"
+
+
+def _table(rows: Sequence[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*COLUMNS)
+    for name, v in rows:
+        word, colour = WORDS[v.who]
+        seen = "\n".join(part for part in (words(v), v.diagnosis) if part)
+        cells = (name, v.what, v.dtype, Text(word, colour), figure(v).removesuffix(" × rounding"), where(v), Text(seen))
+        table.add_row(*cells)
+    Console(highlight=False).print(table)

@@ -1,0 +1,59 @@
+"""Derivatives of an exactly replayed function, as difference quotients of 400-bit numbers (`lab.exact`).
+
+f is a function of one array of exact numbers that returns one. With h = 2^-100 and directions d, e:
+
+    first    (f(x + hd) − f(x − hd))/2h                                 error h²|f‴|/6 + 2^-400 |f|/h
+    second   (f(x + hd + he) − f(x + hd) − f(x + he) + f(x))/h²         error h|f‴| + 4·2^-400 |f|/h²
+
+so the second is good to 1e-30 relative to |f‴| and 1e-60 relative to |f|. No rule of differentiation is used anywhere.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lab import number
+
+Array = Any
+Function = Callable[[Array], Array]
+
+H = number.CONTEXT.ldexp(number.CONTEXT.one, -100)
+TOLERANCE = 1e-25  # relative: what the second quotient leaves, with room for an f‴ that is 1e5 times as large as it
+FLOOR = 1e-50  # relative to f and 1: what the second quotient's cancellation leaves, with as much room
+SIDES = 1e-15  # one-sided quotients of a smooth f differ by h|f″|, far less than this
+
+
+def units(shape: tuple[int, ...]) -> list[Array]:
+    """The unit directions of an array, in row-major order."""
+    flat = np.eye(int(np.prod(shape)), dtype=np.int64)
+    return [row.reshape(shape) for row in flat]
+
+
+def first(f: Function, x: Array, directions: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+    """Return the derivative of f in each direction, and where its two one-sided ones differ: kinks of f."""
+    here, slopes, kinks = f(x), [], []
+    for d in directions:
+        ahead, behind = f(x + H * d), f(x - H * d)
+        slopes.append((ahead - behind) / (2 * H))
+        right, left = abs(ahead - here) / H, abs(here - behind) / H
+        bend = abs(ahead - 2 * here + behind) / H
+        kinks.append(np.asarray((bend > SIDES * (right + left)) & (bend > SIDES * H**0.5), dtype=bool))
+    return slopes, kinks
+
+
+def second(f: Function, x: Array, one: Sequence[Array], other: Sequence[Array]) -> list[list[Array]]:
+    """Return the second derivatives of f in each direction of `one` and each of `other`."""
+    here = f(x)
+    along_one = [f(x + H * d) for d in one]
+    along_other = along_one if other is one else [f(x + H * e) for e in other]
+    rows: list[list[Array]] = []
+    for i, d in enumerate(one):
+        row = []
+        for j, e in enumerate(other):
+            if other is one and j < i:
+                row.append(rows[j][i])
+            else:
+                row.append((f(x + H * d + H * e) - along_one[i] - along_other[j] + here) / (H * H))
+        rows.append(row)
+    return rows

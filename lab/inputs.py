@@ -1,0 +1,121 @@
+"""Inputs drawn from declared shapes: `{"X": "n d", "theta": "d k", "y": "n labels k"}`.
+
+A declaration is the lengths of a tensor's axes, letters or numbers, then what its entries are:
+
+    n d                   real numbers, at every scale from 0 to 40
+    n labels k            whole numbers 0 … k − 1 (int64), each at least once where n allows
+    n k onehot            rows with a single 1
+    n k probabilities     rows on the simplex: positive, of sum 1
+    n k binary            0 or 1
+    n k signs             −1 or 1
+    n k positive          above 0, over several orders of magnitude
+    n k unit              strictly between 0 and 1
+    d d symmetric         a symmetric matrix
+    d d definite          a symmetric positive definite matrix
+    (nothing)             a number
+
+Every letter has one length throughout, and no two letters the same: a square matrix hides a transpose.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Generator, Tensor
+
+from lab.errors import InputError, suggest
+
+SCALES = (1.0, 8.0, 40.0, 0.0)
+LENGTHS = ((7, 3, 4, 5, 2, 6, 8, 9), (5, 4, 3, 6, 7, 2, 9, 8))
+SHORT = (3,)
+SQUARE = ("symmetric", "definite")
+
+
+def _softmax(x: Tensor, scale: float) -> Tensor:
+    return torch.softmax(min(scale, 8.0) * x, dim=-1)
+
+
+def _labels(x: Tensor, k: int, rng: Generator) -> Tensor:
+    return (torch.randperm(x.numel(), generator=rng) % k).reshape(x.shape)
+
+
+def _onehot(x: Tensor, scale: float) -> Tensor:
+    return torch.nn.functional.one_hot(x.argmax(dim=-1), x.shape[-1]).to(x.dtype)
+
+
+def _definite(x: Tensor, scale: float) -> Tensor:
+    d = x.shape[-1]
+    return max(scale, 0.1) * (x @ x.mT / d + torch.eye(d, dtype=x.dtype))
+
+
+KINDS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "real": lambda x, scale: scale * x,
+    "onehot": _onehot,
+    "probabilities": _softmax,
+    "binary": lambda x, scale: (x > 0).to(x.dtype),
+    "signs": lambda x, scale: torch.where(x > 0, 1.0, -1.0).to(x.dtype),
+    "positive": lambda x, scale: torch.exp(min(scale, 4.0) * x),
+    "unit": lambda x, scale: torch.sigmoid(x.clamp(-2, 2) * min(scale, 8.0)),
+    "symmetric": lambda x, scale: scale * (x + x.mT),
+    "definite": _definite,
+}
+WORDS = {**dict.fromkeys(KINDS), "labels": None}
+
+
+def parse(name: str, declaration: object) -> tuple[list[str], str, str]:
+    """Return a declaration's axes, the kind of its entries, and the number of classes of labels ("" for others).
+
+    Raises: InputError, starting with the tensor's name, for one that makes no sense.
+    """
+    if not isinstance(declaration, str):
+        raise InputError(f"{name!r}: {declaration!r} declares no shape; write a text such as 'n d' or 'n labels k'")
+    words = declaration.replace(",", " ").replace("one-hot", "onehot").replace("positive definite", "definite").split()
+    at = next((i for i, word in enumerate(words) if word in WORDS), len(words))
+    axes, kind, rest = words[:at], words[at] if at < len(words) else "real", words[at + 1 :]
+    for axis in axes:
+        if not re.fullmatch(r"[A-Za-z]|[1-9]\d*", axis):
+            raise InputError(f"{name!r}: {axis!r} is neither a letter, a length nor a kind{suggest(axis, WORDS)}")
+    if kind == "labels" and (len(rest) != 1 or not re.fullmatch(r"[A-Za-z]|[1-9]\d*", rest[0])):
+        raise InputError(f"{name!r}: labels of how many classes? write {' '.join(axes)!r} + ' labels k'")
+    if kind != "labels" and rest:
+        raise InputError(f"{name!r}: {' '.join(rest)!r} after {kind!r} means nothing")
+    if kind in SQUARE and (len(axes) < 2 or axes[-1] != axes[-2]):
+        raise InputError(f"{name!r}: a {kind} matrix is square; write 'd d {kind}'")
+    if kind in ("onehot", "probabilities") and not axes:
+        raise InputError(f"{name!r}: {kind} entries lie along an axis; write 'n k {kind}'")
+    return axes, kind, rest[0] if kind == "labels" else ""
+
+
+def sizes(shapes: Mapping[str, object], lengths: tuple[int, ...]) -> dict[str, int]:
+    """Give every letter of the declarations a length of its own, in the order in which they appear."""
+    letters: list[str] = []
+    square: set[str] = set()
+    fixed = set()
+    for name, declaration in shapes.items():
+        axes, _, classes = parse(name, declaration)
+        square |= {axis for axis in axes if axes.count(axis) > 1}
+        for word in [*axes, *([classes] if classes else [])]:
+            if word.isdigit():
+                fixed.add(int(word))
+            elif word not in letters:
+                letters.append(word)
+    # A d × d matrix has d² entries, and a Hessian by them d⁴: those letters get the short lengths.
+    letters.sort(key=lambda letter: letter not in square)
+    free = [n for n in (*(SHORT if square else ()), *lengths, *range(10, 40)) if n not in fixed]
+    return dict(zip(letters, dict.fromkeys(free), strict=False))
+
+
+def draw(shapes: Mapping[str, object], rng: Generator) -> Iterator[tuple[Tensor, ...]]:
+    """Yield the declared tensors, float64, in the order declared: at each scale, and with two sets of lengths."""
+    for i, scale in enumerate(SCALES):
+        length = sizes(shapes, LENGTHS[i % len(LENGTHS)])
+        yield tuple(_tensor(name, declaration, length, scale, rng) for name, declaration in shapes.items())
+
+
+def _tensor(name: str, declaration: object, length: Mapping[str, int], scale: float, rng: Generator) -> Tensor:
+    axes, kind, classes = parse(name, declaration)
+    shape = [int(axis) if axis.isdigit() else length[axis] for axis in axes]
+    x = torch.randn(shape, generator=rng, dtype=torch.float64)
+    if kind == "labels":
+        return _labels(x, int(classes) if classes.isdigit() else length[classes], rng)
+    return KINDS[kind](x, scale)
