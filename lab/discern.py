@@ -88,7 +88,9 @@ def planted(case: Case) -> Iterator[Made]:
 
 def _distances(case: Case, bound: Tensor) -> tuple[dict[str, float], dict[Pair, float]]:
     """How far each mistake's tensor is from the truth, and any two from each other; the nearest of their guises."""
-    guises = [(made, allowance(made.tensor, case.truth, bound, made.moved)) for made in planted(case)]
+    guises = [(made, allowance(made.tensor, case, bound, made.moved)) for made in planted(case)]
+    # What vanishes by an identity (softmax's rows sum to zero) is rounding: like all else that does, and nobody's answer.
+    guises = [(made, allowed) for made, allowed in guises if bool((made.tensor.abs() > allowed).any())]
     from_truth, from_others = dict[str, float](), dict[Pair, float]()
     for made, allowed in guises:
         distance = differ(made.tensor, case.truth, allowed)
@@ -102,7 +104,7 @@ def _distances(case: Case, bound: Tensor) -> tuple[dict[str, float], dict[Pair, 
     return from_truth, from_others
 
 
-def cases(problem: Problem, theta: Tensor, V: Tensor) -> Iterator[tuple[Case, Tensor]]:
+def in_parameters(problem: Problem, theta: Tensor, V: Tensor) -> Iterator[tuple[Case, Tensor]]:
     """Yield a problem's gradient, product (in the direction V) and Hessian at θ, each with its bound."""
     D, K = theta.shape
     sizes, f = {"N": problem.N, "D": D, "K": K}, problem.reference
@@ -113,6 +115,27 @@ def cases(problem: Problem, theta: Tensor, V: Tensor) -> Iterator[tuple[Case, Te
     ]
     for what, truth, direction, bound in found:
         yield Case(what, truth, {"theta": theta} | direction, sizes, problem.loss, problem), 2 * bound
+
+
+def in_logits(loss: Loss, z: Tensor, y: Tensor, u: Tensor) -> Iterator[tuple[Case, Tensor]]:
+    """Yield a loss's value and derivatives (a product in the direction u), row by row, each with a bound.
+
+    Evaluating a row costs c u (|truth| + 2 max |g|) with c = 8 + K + 2 max |z| (`lab.rounding`).
+    """
+    K = z.shape[1]
+
+    def rows(z: Tensor) -> Tensor:
+        return loss.reference(z, y).sum()
+
+    units = torch.eye(K, dtype=z.dtype, device=z.device)
+    g = oracle.gradient(rows, z)
+    h = torch.stack([oracle.hvp(rows, z, unit.expand_as(z)) for unit in units], dim=2)
+    found = {"value": loss.reference(z, y), "gradient": g, "hvp": oracle.hvp(rows, z, u), "hessian": h}
+    c = 8 + K + 2 * float(z.abs().max())
+    for what, truth in (found | {"diagonal": h.diagonal(dim1=1, dim2=2)}).items():
+        inputs = {"z": z, "y": y} | ({"u": u} if what == "hvp" else {})
+        bound = 2 * rounding.gamma(c, z.dtype) * (truth.abs() + 2 * g.abs().max())
+        yield Case(what, truth, inputs, {"N": len(z), "K": K}, loss), bound
 
 
 def problems(loss: Loss, rng: torch.Generator) -> Iterator[tuple[Problem, Tensor, Tensor]]:
@@ -128,3 +151,14 @@ def problems(loss: Loss, rng: torch.Generator) -> Iterator[tuple[Problem, Tensor
         held = torch.ones(D, 1, dtype=z.dtype)
         held[-1] = 0
         yield Problem(loss, Linear(), X, y, 0.3, held), theta, V
+
+
+def of_loss(loss: Loss, rng: torch.Generator) -> dict[str, Sight]:
+    """What a loss's examples show of the mistakes in each of its derivatives in the logits."""
+    found: dict[str, list[tuple[Case, Tensor]]] = {}
+    for z, y in loss.examples(rng):
+        u = torch.randn(z.shape, generator=rng, dtype=z.dtype)
+        for case, bound in in_logits(loss, z, y, u):
+            if bool(torch.isfinite(case.truth).all()):
+                found.setdefault(case.what, []).append((case, bound))
+    return {what: sight(cases) for what, cases in found.items()}

@@ -1,12 +1,15 @@
 """The doctor: what mistake made a wrong tensor what it is.
 
 A mistake explains `ours` where what it gives (lab/mistakes) agrees with ours to rounding, and differs from the truth by
-more. Rounding is the verdict's own bound, scaled: with B = max bound, κ = B / max |truth| (no more than √u, so that a
-truth of zeros explains nothing) and P what the mistake gives,
+more. Rounding is the verdict's own bound, scaled: with P what the mistake gives, B = max bound and κ = B / max |truth|,
 
     |ours − P| ≤ bound + κ (max |P| · bound/B + |P|),
 
-and κ max |P| + B throughout where P has the truth's numbers in other places. A mistake with a constant that only the
+and κ max |P| + B throughout where P has the truth's numbers in other places. κ is no less than n u, n = 8 + all numbers
+of the inputs + 2 max |input|, which is what a sum over all of them, and exponentials of them, may round; and no more
+than √u, so that at a truth of zeros not everything is explained.
+
+A mistake with a constant that only the
 derivation knows is fitted by least squares: weaker evidence, asked only where nothing without such a constant explains
 ours, and said. All that explain ours equally well are named, and where none does, the residual is described instead.
 """
@@ -66,9 +69,17 @@ def diagnose(dispute: Dispute) -> Diagnosis:
     where = residual.describe(ours, truth, bound, dispute.inputs, dispute.sizes)
     if not bool(torch.isfinite(ours).all()) or not bool(torch.isfinite(truth).all()):
         return Diagnosis((), where)
-    case = Case(dispute.what, truth, dispute.inputs, dispute.sizes, dispute.loss, dispute.problem)
+    case = _case(dispute)
     made = (each for mistake in mistakes() for each in mistake.made(case))
     return Diagnosis(explain(made, case, ours, bound), where)
+
+
+def _case(dispute: Dispute) -> Case:
+    """The case in dispute, its inputs in the truth's type: what is judged may have had fewer digits."""
+    kinds = [x.dtype for x in dispute.inputs.values() if x.is_floating_point()] + [dispute.truth.dtype]
+    u = max(torch.finfo(kind).eps for kind in kinds) / 2
+    inputs = {name: x.to(dispute.truth) if x.is_floating_point() else x for name, x in dispute.inputs.items()}
+    return Case(dispute.what, dispute.truth, inputs, dispute.sizes, dispute.loss, dispute.problem, u)
 
 
 def explain(made: Iterable[Made], case: Case, ours: Tensor, bound: Tensor) -> tuple[Cause, ...]:
@@ -95,12 +106,14 @@ def mistakes() -> Iterator[Mistake]:
         yield member()
 
 
-def allowance(P: Tensor, truth: Tensor, bound: Tensor, moved: bool = False) -> Tensor:
+def allowance(P: Tensor, case: Case, bound: Tensor, moved: bool = False) -> Tensor:
     """How far rounding can move a tensor P that a mistake gives, entry by entry; the module's page has the formula."""
-    largest, size = _largest(bound), _largest(truth)
-    unit = torch.finfo(P.dtype).eps
-    kappa = max(min(largest / size if size else math.inf, unit**0.5), 8 * unit)
-    if moved or P.shape != truth.shape or not largest:
+    largest, size = _largest(bound), _largest(case.truth)
+    numbers = [x for x in case.inputs.values() if x.is_floating_point()]
+    least = 8 + sum(x.numel() for x in numbers) + 2 * max([_largest(x) for x in numbers], default=0.0)
+    ceiling = case.unit**0.5
+    kappa = min(max(largest / size if size else math.inf, least * case.unit), ceiling)
+    if moved or P.shape != case.truth.shape or not largest:
         return torch.full_like(P, kappa * _largest(P) + largest)
     return bound + kappa * (_largest(P) * bound / largest + P.abs())
 
@@ -122,7 +135,7 @@ def _explains(made: Made, case: Case, ours: Tensor, bound: Tensor) -> Cause | No
     P = made.tensor
     if P.shape != ours.shape or not bool(torch.isfinite(P).all()):
         return None
-    allowed = allowance(P, case.truth, bound, made.moved)
+    allowed = allowance(P, case, bound, made.moved)
     if differ(P, ours, allowed) > 1 or differ(P, case.truth, allowed) <= 1:
         return None
     n = ours.numel()
@@ -135,7 +148,7 @@ def _fits(made: Made, case: Case, ours: Tensor, bound: Tensor) -> Cause | None:
     P, basis = made.tensor, made.basis
     if basis is None or P.shape != ours.shape or basis.shape != ours.shape or int(basis.count_nonzero()) < ENTRIES:
         return None
-    allowed = allowance(P, case.truth, bound) + allowance(ours, case.truth, bound)
+    allowed = allowance(P, case, bound) + allowance(ours, case, bound)
     weighted, gap = basis / allowed, (ours - P) / allowed
     c = float((weighted * gap).sum() / (weighted * weighted).sum())
     if not math.isfinite(c) or differ(P + c * basis, ours, allowed) > 1 or differ(ours, case.truth, allowed) <= 1:
@@ -153,7 +166,7 @@ def _called(c: float, case: Case, factor: bool) -> str:
     known |= {f"1/{name}": 1 / value for name, value in known.items()}
     if case.problem is not None and case.problem.ridge:
         known["ρ"] = case.problem.ridge
-    near = 64 * torch.finfo(case.truth.dtype).eps * abs(c)
+    near = 128 * case.unit * abs(c)
     sign = "−" if c < 0 else ""
     if single := [sign + name for name, x in known.items() if abs(abs(c) - x) <= near]:
         return " = " + " or ".join(single)

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -49,7 +50,8 @@ class Case:
     """A derivative that is due, and what it comes from.
 
     Args: what the derivative is called (value, gradient, hvp, hessian, …); truth of any shape; inputs by name; sizes by
-    letter. Of a row-wise `loss` the inputs are z, y (and the direction u), of a `problem` they are theta (and V).
+    letter; u the unit of rounding of what is judged, the truth's own type's if 0. Of a row-wise `loss` the inputs are
+    logits, targets (and the direction), in this order; of a `problem` they are theta (and V).
     """
 
     what: str
@@ -58,18 +60,29 @@ class Case:
     sizes: Mapping[str, int] = field(default_factory=dict)
     loss: Loss | None = None
     problem: Problem | None = None
+    u: float = 0.0
+
+    @property
+    def unit(self) -> float:
+        """The unit of rounding, u."""
+        return self.u or torch.finfo(self.truth.dtype).eps / 2
 
     @cached_property
     def z(self) -> Tensor | None:
         """Logits (N, K), where there are any."""
         if self.problem is not None:
             return self.problem.model.forward(self.problem.X, self.inputs["theta"])
-        return self.inputs.get("z") if self.loss is not None else None
+        return next(iter(self.inputs.values()), None) if self.loss is not None else None
 
     @cached_property
     def y(self) -> Tensor | None:
         """Targets as the loss takes them."""
-        return self.problem.y if self.problem is not None else self.inputs.get("y")
+        return self.problem.y if self.problem is not None else next(islice(self.inputs.values(), 1, None), None)
+
+    @property
+    def direction(self) -> Tensor:
+        """What a product is a product with: the last of the inputs."""
+        return list(self.inputs.values())[-1]
 
     @cached_property
     def targets(self) -> Targets | None:
@@ -121,7 +134,7 @@ class Case:
             return problem.ridge / 2 * (mask * theta.square()).sum()
         if self.what == "hessian":
             return torch.diag(problem.ridge * mask.expand_as(theta).reshape(-1))
-        return problem.ridge * mask * (self.inputs["V"] if self.what == "hvp" else theta)
+        return problem.ridge * mask * (self.direction if self.what == "hvp" else theta)
 
     def gathered(self, g: Tensor) -> Tensor | None:
         """The gradient if the rows' were g (N, K); None where another derivative is due."""
@@ -137,11 +150,11 @@ class Case:
             return None
         if self.problem is None:
             if self.what == "hvp":
-                return torch.einsum("nkl,nl->nk", h, self.inputs["u"]) / self.divisor
+                return torch.einsum("nkl,nl->nk", h, self.direction) / self.divisor
             return (h.diagonal(dim1=1, dim2=2) if self.what == "diagonal" else h) / self.divisor
         model, X, theta = self.problem.model, self.problem.X, self.inputs["theta"]
         if self.what == "hvp":
-            U = torch.einsum("nkl,nl->nk", h, model.pushforward(X, theta, self.inputs["V"]))
+            U = torch.einsum("nkl,nl->nk", h, model.pushforward(X, theta, self.direction))
             return model.pullback(X, theta, U) / self.divisor + self.ridge
         H = theta.new_zeros(*theta.shape, *theta.shape)
         model.gauss_newton(X, theta, h, out=H)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from lab import catalog, discern, doctor, oracle
+from lab import catalog, discern, doctor
 from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.mistake import Case, Made
@@ -16,31 +16,8 @@ from lab.referee import compare
 
 LOSSES: dict[str, Any] = {"softmax": Softmax(), "sigmoid": Sigmoid(), "average": Sigmoid(average=True)}
 CONSTANT = 0.37  # for mistakes that have one of their own
-U = torch.finfo(torch.float64).eps / 2
 
 Planted = tuple[Case, torch.Tensor, list[tuple[str, Made]]]
-
-
-def in_logits(loss: Any, z: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> Iterator[tuple[Case, torch.Tensor]]:
-    """A loss's own derivatives, row by row, with the rounding of evaluating them (lab.rounding's c u (|g| + 2|r|))."""
-    sizes = {"N": len(z), "K": z.shape[1]}
-
-    def rows(z: torch.Tensor) -> torch.Tensor:
-        return loss.reference(z, y).sum()
-
-    units = torch.eye(z.shape[1], dtype=z.dtype)
-    h = torch.stack([oracle.hvp(rows, z, unit.expand_as(z)) for unit in units], dim=2)
-    found = {
-        "value": loss.reference(z, y),
-        "gradient": oracle.gradient(rows, z),
-        "hvp": oracle.hvp(rows, z, u),
-        "hessian": h,
-        "diagonal": h.diagonal(dim1=1, dim2=2),
-    }
-    for what, truth in found.items():
-        inputs = {"z": z, "y": y} | ({"u": u} if what == "hvp" else {})
-        c = 8 + z.shape[1] + 2 * float(z.abs().max())
-        yield Case(what, truth, inputs, sizes, loss), 2 * c * U * (truth.abs() + 8)
 
 
 @cache
@@ -53,7 +30,10 @@ def planted(name: str) -> list[Planted]:
             continue  # at K = 2 a factor of 2 is K, and softmax has nothing to get wrong at K = 1
         z = problem.model.forward(problem.X, theta)
         u = torch.randn(z.shape, generator=rng, dtype=z.dtype)
-        for case, bound in (*discern.cases(problem, theta, V), *in_logits(LOSSES[name], z, problem.y, u)):
+        for case, bound in (
+            *discern.in_parameters(problem, theta, V),
+            *discern.in_logits(LOSSES[name], z, problem.y, u),
+        ):
             made = [(family, each) for family in catalog.names("mistakes") for each in _made(family, case)]
             found.append((case, bound, made))
         if len(found) >= 16:

@@ -25,8 +25,8 @@ def _spread(x: Tensor, truth: Tensor) -> Iterator[Tensor]:
     """x along the truth's entries, its rows or its columns, where shapes allow; zeros and ones are no factor."""
     if x.dtype != truth.dtype or not x.ndim or x.numel() < 2 or bool(((x == 0) | (x == 1)).all()):
         return
-    if x.shape == truth.shape:
-        yield x
+    if x.shape == truth.shape[: x.ndim]:
+        yield x.reshape(*x.shape, *[1] * (truth.ndim - x.ndim))
     elif x.numel() == max(x.shape):
         for axis, size in enumerate(truth.shape):
             if size == x.numel():

@@ -24,7 +24,7 @@ class Summed(Mistake):
             for how, flat in (("sum", truth.sum(dim=axis)), ("mean", truth.mean(dim=axis))):
                 if _vanishes(flat, truth):
                     continue
-                name = f"a {how} over axis {axis} of {'×'.join(map(str, due))}"
+                name = f"a {how} over axis {axis}"
                 mend = f"the shape {due} is due: keep the axis (the derivative of a sum of outputs is not a Jacobian)"
                 evidence = f"ours is the truth's {how} over axis {axis}"
                 shapes = {flat.shape, flat.unsqueeze(axis).shape, flat.unsqueeze(-1).shape, flat.unsqueeze(0).shape}
