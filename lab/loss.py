@@ -5,7 +5,7 @@ through a model are written once, in `lab.problem`; a loss knows none of them.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -68,6 +68,33 @@ class Loss(Derivation):
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the diagonal of each row's logit Hessian, (N, K)."""
         return self.hessian(z, y).diagonal(dim1=1, dim2=2)
+
+    def hessian_map(self, z: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the map U ↦ h U of each row's logit Hessian h, for many directions at one z.
+
+        The map takes and returns (N, K, m): m directions for every row. A loss whose `hvp` begins with work that depends
+        on z alone does it here once.
+        """
+        return lambda U: torch.stack([self.hvp(z, y, u) for u in U.unbind(2)], dim=2)
+
+    def factor(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return F (N, K, r) with F Fᵀ each row's logit Hessian: here V √w of its eigenvalues w and eigenvectors V.
+
+        Raises: ValueError where some row's Hessian is not positive semi-definite, and so has no such factor.
+        """
+        w, V = torch.linalg.eigh(self.hessian(z, y))
+        size = w.abs().amax(dim=1, keepdim=True)
+        if bool((w < -4 * z.shape[1] * torch.finfo(w.dtype).eps * size).any()):
+            raise ValueError(f"{type(self).__name__} is not convex at these logits: its Hessian has no real factor")
+        return V * w.clamp(min=0).sqrt()[:, None, :]
+
+    def drift(self, v: Tensor) -> Tensor:
+        """Return δ (N,) with e^{−δ} h(z) ⪯ h(z + v) ⪯ e^δ h(z) for every z; v (N, K) is how each row's logits move.
+
+        With M-self-concordance f(t) = uᵀh(z + tv)u has |f′| ≤ M max|v| f, so log f moves by at most M max|v|. What a
+        loss returns in its place must be a seminorm of v: δ(a + b) ≤ δ(a) + δ(b) and δ(ca) = |c| δ(a).
+        """
+        return self.self_concordance * v.abs().amax(dim=1)
 
     def flat(self, K: int) -> tuple[int, str]:
         """Return how many directions of R^K no row's Hessian ever sees, and why (the reason completes "as …")."""

@@ -6,6 +6,7 @@ Value      ℓ = −y log σ(z) − (1 − y) log σ(−z) = log(1 + e^z) − yz
 Gradient   d/dz log(1 + e^z) = e^z/(1 + e^z) = σ(z),    so ∇ℓ = σ(z) − y
 Hessian    σ′ = σ(z) σ(−z),                             so H = diag σ(z)σ(−z) over the labels; y is gone from it
 Product    Hu = σ(z)σ(−z)∘u
+Factor     H = FFᵀ with F = diag √(σ(z)σ(−z))
 Labels     A row's loss is the sum over its K labels; with `average` it is their mean, and every line above is
            divided by K. (torch's mean of binary_cross_entropy_with_logits averages over rows and labels alike.)
 
@@ -21,7 +22,7 @@ Source     Bishop, Pattern Recognition and Machine Learning (2006), §4.3.2; Bö
            (1992); Bach, Self-concordant analysis for logistic regression, Electron. J. Statist. 4 (2010).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -74,6 +75,15 @@ class Sigmoid(Loss):
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
         """σ(z)σ(−z), (N, K); in this form it is not lost to 1 − σ = 0 at large logits."""
         return self._scale(torch.sigmoid(z) * torch.sigmoid(-z), z)
+
+    def hessian_map(self, z: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+        """U ↦ σ(z)σ(−z)∘U, (N, K, m)."""
+        h = self.diagonal(z, y)[:, :, None]
+        return lambda U: h * U
+
+    def factor(self, z: Tensor, y: Tensor) -> Tensor:
+        """F = diag √(σ(z)σ(−z)), (N, K, K)."""
+        return torch.diag_embed(self.diagonal(z, y).sqrt())
 
     def reference(self, z: Tensor, y: Tensor) -> Tensor:
         """torch's own binary cross-entropy with logits, summed (or averaged) over the labels, (N,)."""

@@ -7,24 +7,32 @@ Gradient   ∂/∂z_k log Σ_c exp z_c = exp z_k / Σ_c exp z_c = p_k,   so ∇�
 Hessian    ∂p_k/∂z_l = p_k (δ_kl − p_l),                           so H = diag p − ppᵀ; y is gone from it
 Product    Hu = p∘u − p (pᵀu) = p∘(u − pᵀu)                        no K×K matrix
 
+Factor     Cholesky's, in closed form. With the tail s_k = Σ_{l≥k} p_l:  H = FFᵀ,  F lower triangular (K, K−1),
+           F_kk = √(p_k s_{k+1}/s_k),   F_lk = −p_l √(p_k/(s_k s_{k+1})) for l > k.
+           Eliminating class k from diag p − ppᵀ/s with Σp = s leaves the same form in the classes after it, with s_{k+1}
+           for s_k: p_l − p_l²/s_k − F_lk² = p_l − p_l²/s_{k+1}, as 1/s_k + p_k/(s_k s_{k+1}) = 1/s_{k+1}.
+           (diag √p − p√pᵀ is a factor too, with K columns, and with a diagonal √p(1 − p) in which p cancels.)
+
 True of it
     uᵀHu = Σ p u² − (Σ p u)² = Var_p(u) ≥ 0: the loss is convex.
     Var_p(u) = 0 for u = 1, and for no other direction while all p > 0: H sees everything but a common shift.
     diag H = p∘(1 − p), and 1 − p_k = Σ_{c≠k} p_c.
     K = 2 is the sigmoid loss of z₂ − z₁.
-    |∇³ℓ[u, u, v]| = |Cov_p((u − pᵀu)², v)| ≤ (max v − min v) Var_p(u) ≤ 2 max|v| Var_p(u)  (Bach 2010, §2).
+    |∇³ℓ[u, u, v]| = |Cov_p((u − pᵀu)², v)| ≤ (max v − min v) Var_p(u) ≤ 2 max|v| Var_p(u)  (Bach 2010, §2), so that
+    log uᵀH(z + v)u moves by at most max v − min v.
 
 Numerics
     At a target's own logit p − 1 cancels: in float32 nothing is left of it above z = 17. But 1 − p_y is the mass of
     the other classes, r = Σ_{c≠y} p_c, a sum of positive numbers. So with p̃ = p∘(1 − y):  r = Σ p̃ and
     ∇ℓ = p̃ − y r. By the same token ℓ = −log p_y = −log1p(−r) where r is small, and diag H pairs the largest p with
-    the sum of the others.
+    the sum of the others. F is made of products and quotients of sums of positive numbers: nothing cancels in it.
 
-Source     Bishop, Pattern Recognition and Machine Learning (2006), §4.3.4; Böhning, Ann. Inst. Statist. Math. 44
+Source     Tanabe & Sagae, An exact Cholesky decomposition and the generalized inverse of the variance-covariance matrix
+           of the multinomial distribution, J. R. Statist. Soc. B 54 (1992). Bishop, Pattern Recognition and Machine Learning (2006), §4.3.4; Böhning, Ann. Inst. Statist. Math. 44
            (1992); Bach, Self-concordant analysis for logistic regression, Electron. J. Statist. 4 (2010).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -79,6 +87,30 @@ class Softmax(Loss):
         """diag H = p∘(1 − p), (N, K)."""
         p = _softmax(z)
         return p * _complement(p)
+
+    def hessian_map(self, z: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+        """U ↦ p∘(U − pᵀU), (N, K, m)."""
+        p = _softmax(z)[:, :, None]
+
+        def product(U: Tensor) -> Tensor:
+            W = p * U
+            return W.addcmul_(p, W.sum(dim=1, keepdim=True), value=-1)
+
+        return product
+
+    def factor(self, z: Tensor, y: Tensor) -> Tensor:
+        """F (N, K, K−1), the exact Cholesky factor of H; 0 in the columns of classes after which nothing is left."""
+        p = _softmax(z)
+        s = p.flip(1).cumsum(dim=1).flip(1)
+        head, tail = (p / s)[:, :-1].sqrt().nan_to_num(nan=0.0), s[:, 1:]
+        below = -p[:, :, None] * (head / tail.sqrt()).nan_to_num(nan=0.0, posinf=0.0)[:, None, :]
+        F = below.tril(-1)
+        F.diagonal(dim1=1, dim2=2).copy_(head * tail.sqrt())
+        return F
+
+    def drift(self, v: Tensor) -> Tensor:
+        """max v − min v, (N,): a shift common to all classes moves nothing."""
+        return v.amax(dim=1) - v.amin(dim=1)
 
     def reference(self, z: Tensor, y: Tensor) -> Tensor:
         """torch's own cross-entropy with probability targets, (N,)."""
