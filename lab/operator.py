@@ -21,7 +21,7 @@ r² = h_kk + p_k as in `lab.rounding`, so that its 2-norm is at most (γ_N + γ_
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -57,7 +57,7 @@ class Curvature:
             U = self.problem.model.pushforward(X, self.theta, wide)
             U = product(U.unflatten(1, (K, m))).flatten(1)
             total += self.problem.model.pullback(X, self.theta, U)
-        return self._ridged(total.div_(self.problem.N).view(D, K * m), wide).reshape(self.P, m)
+        return self._ridged(total.div_(self.problem.divisor).view(D, K * m), wide).reshape(self.P, m)
 
     @cached_property
     def diagonal(self) -> Tensor:
@@ -91,7 +91,7 @@ class Curvature:
         total = self.theta.new_zeros(D, D)
         for X, y, z in self._rows:
             total += X.T @ (X * self.problem.loss.hessian(z, y)[:, k, l, None])
-        total /= self.problem.N
+        total /= self.problem.divisor
         if k == l:
             total.diagonal().add_(self.problem.ridge * self.problem.mask[:, 0])
         return total
@@ -103,7 +103,7 @@ class Curvature:
             torch.einsum("nd,nkj->njdk", X, self.problem.loss.factor(z, y)).reshape(-1, self.P)
             for X, y, z in self._rows
         ]
-        return torch.cat(parts) / self.problem.N**0.5
+        return torch.cat(parts) / self.problem.divisor**0.5
 
     def dual(self) -> Tensor:
         """AAᵀ (N·r, N·r): H₀'s non-zero eigenvalues, in a smaller matrix where N·r < P."""
@@ -112,7 +112,7 @@ class Curvature:
         N, K, r = F.shape
         wide = F.transpose(1, 2).reshape(N * r, K)
         dual = (wide @ wide.T).view(N, r, N, r)
-        dual *= (self.problem.X @ self.problem.X.T / N)[:, None, :, None]
+        dual *= (self.problem.X @ self.problem.X.T / self.problem.divisor)[:, None, :, None]
         return dual.view(N * r, N * r)
 
     @cached_property
@@ -122,11 +122,11 @@ class Curvature:
         D, spread = self.theta.shape[0], 0.0
         for X, y, z in self._rows:
             loss = self.problem.loss
-            r2 = (loss.diagonal(z, y).abs() + (loss.gradient(z, y) + y).abs()).sum(dim=1)
+            r2 = (loss.diagonal(z, y).abs() + (loss.gradient(z, y) + loss.subtracted(z, y)).abs()).sum(dim=1)
             spread += float(X.square().sum(dim=1) @ r2)
         relative = gamma(self.problem.N + 2, dtype) + gamma(D, dtype) + self._logit_rounding
         largest = self.problem.ridge * float(self.problem.mask.abs().max())
-        return relative * spread / self.problem.N + 4 * torch.finfo(dtype).eps * largest
+        return relative * spread / self.problem.divisor + 4 * torch.finfo(dtype).eps * largest
 
     @property
     def dense_rounding(self) -> float:
@@ -186,11 +186,11 @@ class Curvature:
         total = torch.zeros_like(self.theta)
         for X, y, z in self._rows:
             total += X.square().T @ self.problem.loss.diagonal(z, y)
-        return total / self.problem.N
+        return total / self.problem.divisor
 
     def _square_by_classes(self) -> float:
         K = self.theta.shape[1]
-        bare = Curvature(Problem(self.problem.loss, self.problem.model, self.problem.X, self.problem.y), self.theta)
+        bare = Curvature(replace(self.problem, ridge=0.0), self.theta)
         pairs = [(k, l) for k in range(K) for l in range(k + 1)]
         return sum((1 if k == l else 2) * float(bare.block(k, l).square().sum()) for k, l in pairs)
 
@@ -202,7 +202,7 @@ class Curvature:
         for start in range(0, self.problem.N, step):
             part = slice(start, start + step)
             total += float(((X[part] @ X.T).square_() * (h[part] @ h.T)).sum())
-        return total / self.problem.N**2
+        return total / self.problem.divisor**2
 
     def _ridged(self, total: Tensor, wide: Tensor) -> Tensor:
         problem = self.problem

@@ -81,7 +81,7 @@ def judge_gradient(problem: Problem, theta: Tensor, ours: Tensor) -> Verdict:
 
 def judge_hessian(problem: Problem, theta: Tensor, ours: Tensor) -> Verdict:
     """Hold a Hessian (D·K, D·K) at θ against `torch.func.hessian` of the problem's reference."""
-    truth = oracle.hessian(problem.reference, theta, rows=problem.y.numel())
+    truth = oracle.hessian(problem.reference, theta, rows=problem.N * problem.shape[1])
     return compare("hessian", "H", ours, truth, 2 * rounding.hessian_bound(problem, theta))
 
 
