@@ -89,7 +89,7 @@ def planted(case: Case) -> Iterator[Made]:
 def _distances(case: Case, bound: Tensor) -> tuple[dict[str, float], dict[Pair, float]]:
     """How far each mistake's tensor is from the truth, and any two from each other; the nearest of their guises."""
     guises = [(made, allowance(made.tensor, case, bound, made.moved)) for made in planted(case)]
-    # What vanishes by an identity (softmax's rows sum to zero) is rounding: like all else that does, and nobody's answer.
+    # What vanishes by an identity, as sums of softmax's rows do, is rounding, and like all else that does.
     guises = [(made, allowed) for made, allowed in guises if bool((made.tensor.abs() > allowed).any())]
     from_truth, from_others = dict[str, float](), dict[Pair, float]()
     for made, allowed in guises:
@@ -150,7 +150,7 @@ def problems(loss: Loss, rng: torch.Generator) -> Iterator[tuple[Problem, Tensor
         X[:, -1] = 1
         held = torch.ones(D, 1, dtype=z.dtype)
         held[-1] = 0
-        yield Problem(loss, Linear(), X, y, 0.3, held), theta, V
+        yield Problem(loss, Linear(), X, y, 0.3, held, K), theta, V
 
 
 def of_loss(loss: Loss, rng: torch.Generator) -> dict[str, Sight]:

@@ -5,13 +5,12 @@ more. Rounding is the verdict's own bound, scaled: with P what the mistake gives
 
     |ours − P| ≤ bound + κ (max |P| · bound/B + |P|),
 
-and κ max |P| + B throughout where P has the truth's numbers in other places. κ is no less than n u, n = 8 + all numbers
-of the inputs + 2 max |input|, which is what a sum over all of them, and exponentials of them, may round; and no more
-than √u, so that at a truth of zeros not everything is explained.
+and κ max |P| + B throughout where P has the truth's numbers in other places. κ is no less than n u (`Case.depth`),
+and no more than √u, so that at a truth of zeros not everything is explained.
 
-A mistake with a constant that only the
-derivation knows is fitted by least squares: weaker evidence, asked only where nothing without such a constant explains
-ours, and said. All that explain ours equally well are named, and where none does, the residual is described instead.
+A mistake with a constant that only the derivation knows is fitted by least squares: weaker evidence, asked for where
+nothing without such a constant explains ours, and said to be weaker. All that explain ours equally well are named, and
+where none does, the residual is described instead.
 """
 
 import math
@@ -108,11 +107,8 @@ def mistakes() -> Iterator[Mistake]:
 
 def allowance(P: Tensor, case: Case, bound: Tensor, moved: bool = False) -> Tensor:
     """How far rounding can move a tensor P that a mistake gives, entry by entry; the module's page has the formula."""
-    largest, size = _largest(bound), _largest(case.truth)
-    numbers = [x for x in case.inputs.values() if x.is_floating_point()]
-    least = 8 + sum(x.numel() for x in numbers) + 2 * max([_largest(x) for x in numbers], default=0.0)
-    ceiling = case.unit**0.5
-    kappa = min(max(largest / size if size else math.inf, least * case.unit), ceiling)
+    largest = _largest(bound)
+    kappa = min(max(largest / case.size if case.size else math.inf, case.depth * case.unit), case.unit**0.5)
     if moved or P.shape != case.truth.shape or not largest:
         return torch.full_like(P, kappa * _largest(P) + largest)
     return bound + kappa * (_largest(P) * bound / largest + P.abs())

@@ -68,6 +68,17 @@ class Case:
         return self.u or torch.finfo(self.truth.dtype).eps / 2
 
     @cached_property
+    def depth(self) -> float:
+        """8 + all numbers of the inputs + 2 max |input|: units of rounding in sums of them or their exponentials."""
+        numbers = [x for x in self.inputs.values() if x.is_floating_point() and x.numel()]
+        return 8 + sum(x.numel() for x in numbers) + 2 * max([float(x.abs().max()) for x in numbers], default=0.0)
+
+    @cached_property
+    def size(self) -> float:
+        """max |truth|."""
+        return float(self.truth.abs().max()) if self.truth.numel() else 0.0
+
+    @cached_property
     def z(self) -> Tensor | None:
         """Logits (N, K), where there are any."""
         if self.problem is not None:
@@ -105,6 +116,11 @@ class Case:
         if loss is None or z is None or y is None:
             return None
         return oracle.gradient(lambda z: loss.reference(z, y).sum(), z)
+
+    @property
+    def curves(self) -> bool:
+        """Whether a second derivative is due."""
+        return self.what in ("hvp", "hessian", "diagonal")
 
     @cached_property
     def divisor(self) -> float:
@@ -146,7 +162,7 @@ class Case:
 
     def curved(self, h: Tensor) -> Tensor | None:
         """The Hessian, its product or its diagonal if the rows' Hessians were h (N, K, K); None if another is due."""
-        if self.what not in ("hvp", "hessian", "diagonal"):
+        if not self.curves:
             return None
         if self.problem is None:
             if self.what == "hvp":
@@ -174,7 +190,7 @@ class Case:
 
     def blind_to(self, rows: Rows) -> bool:
         """Whether rows that differ in their targets alone make no difference: a Hessian knows of them by a only."""
-        if self.what not in ("hvp", "hessian", "diagonal") or self.rows is None or rows.a.shape != self.rows.a.shape:
+        if not self.curves or self.rows is None or rows.a.shape != self.rows.a.shape:
             return False
         return torch.allclose(rows.a, self.rows.a, rtol=1e-5)
 

@@ -125,7 +125,7 @@ def judge_gradient(problem: Problem, theta: Tensor, ours: Tensor) -> Verdict:
 
 def judge_hessian(problem: Problem, theta: Tensor, ours: Tensor) -> Verdict:
     """Hold a Hessian (D·K, D·K) at θ against `torch.func.hessian` of the problem's reference."""
-    truth = oracle.hessian(problem.reference, theta, rows=problem.y.numel())
+    truth = oracle.hessian(problem.reference, theta, rows=problem.N * problem.shape[1])
     dispute = _dispute("hessian", problem, {"theta": theta}, ours, truth, rounding.hessian_bound(problem, theta))
     return _verdict("H", dispute)
 

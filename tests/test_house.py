@@ -22,7 +22,7 @@ FLOORS = [
     {"dataset", "loss", "model", "provenance", "runs"},
     {"datasets", "losses", "models", "problem", "board"},
     {"rounding", "optimizer", "loop"},
-    {"referee", "optimizers", "optimizer_schema", "anatomy", "residual"},
+    {"referee", "operator", "optimizers", "optimizer_schema", "anatomy", "residual"},
     {"mistake"},
     {"mistakes"},
     {"doctor"},

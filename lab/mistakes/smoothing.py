@@ -30,7 +30,8 @@ class Smoothing(Mistake):
                     yield Made(name, MEND, tensor)
             bare = case.derived(anatomy.rows(z, replace(targets, alpha=0.0)))
             if bare is not None and not case.blind_to(anatomy.rows(z, replace(targets, alpha=0.0))):
-                yield Made(f"no smoothing in the {what}", MEND, bare, f"ours is the {what} with α = 0")
+                also = ", or the smooth part has the target's weight" if case.curves else ""
+                yield Made(f"no smoothing in the {what}{also}", MEND, bare, f"ours is the {what} with α = 0")
         if case.blind_to(anatomy.rows(z, replace(targets, alpha=1.0))):
             return
         none, all_ = (case.derived(anatomy.rows(z, replace(targets, alpha=alpha))) for alpha in (0.0, 1.0))

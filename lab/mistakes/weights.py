@@ -35,7 +35,7 @@ class Weights(Mistake):
             changed.append(("the weights are left out", "multiply each class's part by its weight", bare))
             if targets.joint and targets.alpha:
                 mend = "the smooth part is weighted class by class: α/K Σ_c w_c"
-                for name, r in _misplaced(targets):
+                for name, r in _misplaced(targets, case.curves):
                     changed.append((name, mend, replace(rows, r=r, a=r.sum(dim=1, keepdim=True))))
         if bool((targets.rho != 1).any()):
             bare = anatomy.rows(z, replace(targets, rho=ones))
@@ -60,8 +60,9 @@ def _masses(targets: Targets) -> Iterator[tuple[str, str, float]]:
         yield "divides by Σw in place of N", mend, float(targets.weighted()[1].sum())
 
 
-def _misplaced(targets: Targets) -> Iterator[tuple[str, Tensor]]:
+def _misplaced(targets: Targets, curves: bool) -> Iterator[tuple[str, Tensor]]:
     e, w, alpha, K = targets.e, targets.w, targets.alpha, targets.e.shape[1]
     own = (w * e).sum(dim=1, keepdim=True)
     yield "the smooth part ignores the weights", targets.kept * ((1 - alpha) * w * e + alpha / K)
-    yield "the smooth part has the target's weight", targets.kept * own * targets.smooth
+    if not curves:  # in a Hessian this leaves w_y alone, as no smoothing does (lab/mistakes/smoothing.py)
+        yield "the smooth part has the target's weight", targets.kept * own * targets.smooth
