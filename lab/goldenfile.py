@@ -1,10 +1,10 @@
 """The text file of a golden trace: a header that says what was run by what, then a line of exact numbers a step.
 
     # golden trace of a run by lab; renew it with pytest --lab-renew
-    # config    5be6c1a9d2 of what moves the run, its data by content
-    # made by   lab 0.1.0, torch 2.13.0, numpy 2.3.5
-    step  loss/train  step/gradient_norm  curvature/lambda_1
-    0  1.0986122886681098  0.9814520336911773  0.9728333333333332
+    # config    12df1a57f2 of what moves the run, its data by content
+    # made by   lab 0.1.0, torch 2.13.0+cpu, numpy 2.4.6, Python 3.11.7, x86_64
+    step  loss/train  step/gradient_norm
+    0  1.0986122886681096  0.9814518543079264
 
 A number is written by its repr, the shortest text that is read back as the same float64.
 """
@@ -14,16 +14,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
-from lab import catalog
+from pydantic import BaseModel
+
+from lab import catalog, schema
+from lab.config import FOLDERS, Config, Preparation
 from lab.dataset import DataPath
 from lab.errors import InputError
 from lab.experiment import Experiment
 from lab.files import write_text
+from lab.schema import Block
 
 TITLE = "# golden trace of a run by lab; renew it with pytest --lab-renew"
-BESIDE_THE_RUN = {"name", "device", "probes", "twin", "checkpoint_every"}  # keys that do not move θ
+BESIDE = {*FOLDERS, "name", "device", "probes", "twin", "checkpoint_every"}  # blocks, and keys that do not move θ
 
 
 @dataclass(frozen=True)
@@ -36,16 +40,31 @@ class Recorded:
 
 
 def digest(experiment: Experiment) -> str:
-    """Ten digits of the SHA-256 of what moves a run: the config without its paths, and the data by their content."""
-    resolved = {key: value for key, value in experiment.config.resolved().items() if key not in BESIDE_THE_RUN}
-    data = dict(resolved["data"])
-    hints = get_type_hints(catalog.get("datasets", data["kind"]), include_extras=True)
+    """Ten digits of the SHA-256 of what moves a run: the config less its defaults, and the data by their content.
+
+    What is at its default is left out, so that an option which the lab gains later makes no other config of this one.
+    """
+    resolved = experiment.config.resolved()
+    given = {key: _beyond_defaults(block, resolved[key]) for key, block in _blocks(resolved).items()}
+    given[""] = _beyond_defaults(Config, {key: value for key, value in resolved.items() if key not in BESIDE})
+    hints = get_type_hints(catalog.get("datasets", resolved["data"]["kind"]), include_extras=True)
     paths = {key for key, hint in hints.items() if DataPath in (hint, *get_args(hint))}
-    resolved["data"] = {key: value for key, value in data.items() if key not in paths} | {
-        "sha256": experiment.data.sha256
-    }
-    text = json.dumps(resolved, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    given["data"] = {key: value for key, value in given["data"].items() if key not in paths}
+    text = json.dumps([given, experiment.data.sha256], sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _blocks(resolved: Mapping[str, Any]) -> dict[str, type[BaseModel]]:
+    """The models of a config's blocks."""
+    bases = {key: Preparation if key == "data" else Block for key in FOLDERS}
+    return {key: schema.block(folder, resolved[key]["kind"], bases[key]) for key, folder in FOLDERS.items()}
+
+
+def _beyond_defaults(model: type[BaseModel], plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a mapping that are not at the model's default."""
+    defaults = {field.alias or key: field.get_default() for key, field in model.model_fields.items()}
+    usual = {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}
+    return {key: value for key, value in plain.items() if value != usual[key]}
 
 
 def write(path: Path, recorded: Recorded) -> None:

@@ -7,7 +7,7 @@ figure would fail near an optimum, where gradients vanish; a purely absolute one
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import torch
@@ -34,6 +34,7 @@ class Dispute:
     `what` is "value", "gradient", "jacobian", "hessian", "hvp", "jvp", "vjp" or "diagonal"; ours, truth and bound have
     one shape, unless the mistake is in ours' shape. `inputs` are the function's arguments by name, the one
     differentiated by first (and the direction last, where there is one); `sizes` are the lengths by their letters.
+    A row-wise loss has inputs z and y; a `problem`'s are θ, and V.
     """
 
     what: str
@@ -43,6 +44,7 @@ class Dispute:
     inputs: Mapping[str, Tensor]
     sizes: Mapping[str, int]
     loss: Loss | None = None
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,9 @@ class Verdict:
     entry's index in `tensor`, `ours` and `truth` are its two values and `bound` what rounding allows there.
 
     `who` is off, if anybody; `note` says why, or what else was seen; `errors` are the relative errors of all parties
-    at that entry, where a reference in higher precision was to be had. `diagnosis` is the mistake's name. `ratios` is
-    |ours − truth| / bound of every entry, to be looked at; nan where nothing can be told.
+    at that entry, where a reference in higher precision was to be had. `diagnosis` is the mistake's name. A failed
+    verdict on a problem carries its `dispute`, so that a doctor can be asked. `ratios` is |ours − truth| / bound of
+    every entry, to be looked at; nan where nothing can be told.
     """
 
     what: str
@@ -70,6 +73,7 @@ class Verdict:
     errors: Mapping[str, float] = field(default_factory=dict)
     diagnosis: str = ""
     ratios: Tensor | None = field(default=None, compare=False, repr=False)
+    dispute: Dispute | None = field(default=None, repr=False, compare=False)
 
     @property
     def passed(self) -> bool:
@@ -82,12 +86,13 @@ class Verdict:
         place = f"{self.tensor}[{', '.join(map(str, self.where))}]"
         values = f"ours {self.ours:.6g}, truth {self.truth:.6g}"
         if not math.isfinite(self.ours):
-            return f"{self.what} is not finite at {place}: {values}"
+            return f"{self.what} is not finite at {place}: {values}" + (f"; {self.diagnosis}" if self.diagnosis else "")
         allowed = f"{self.ratio:.1e} times what rounding allows"
         if self.passed:
             return f"{self.what} agrees with autograd: at worst, at {place}, {allowed}"
         quotient = f"ours / truth = {self.ours / self.truth:.6g}" if self.truth else f"ours − truth = {self.ours:.6g}"
-        return f"{self.what} disagrees with autograd at {place}: {values}, {allowed}; {quotient}"
+        said = self.diagnosis or quotient
+        return f"{self.what} disagrees with autograd at {place}: {values}, {allowed}; {said}"
 
     def _of_three(self) -> str:
         """A verdict that a reference in higher precision had a part in."""
@@ -151,16 +156,34 @@ def ratios(ours: Tensor, truth: Tensor, bound: Tensor) -> Tensor:
 def judge_gradient(problem: Problem, theta: Tensor, ours: Tensor) -> Verdict:
     """Hold a gradient (D, K) at θ against `torch.autograd` of the problem's reference."""
     truth = oracle.gradient(problem.reference, theta)
-    return compare("gradient", "theta", ours, truth, 2 * rounding.gradient_bound(problem, theta))
+    dispute = _dispute("gradient", problem, {"theta": theta}, ours, truth, rounding.gradient_bound(problem, theta))
+    return _verdict("theta", dispute)
 
 
 def judge_hessian(problem: Problem, theta: Tensor, ours: Tensor) -> Verdict:
     """Hold a Hessian (D·K, D·K) at θ against `torch.func.hessian` of the problem's reference."""
-    truth = oracle.hessian(problem.reference, theta, rows=problem.y.numel())
-    return compare("hessian", "H", ours, truth, 2 * rounding.hessian_bound(problem, theta))
+    truth = oracle.hessian(problem.reference, theta, rows=problem.N * problem.shape[1])
+    dispute = _dispute("hessian", problem, {"theta": theta}, ours, truth, rounding.hessian_bound(problem, theta))
+    return _verdict("H", dispute)
 
 
 def judge_hvp(problem: Problem, theta: Tensor, V: Tensor, ours: Tensor) -> Verdict:
     """Hold a product ∇²L(θ) V (D, K) against forward-over-reverse differentiation of the problem's reference."""
     truth = oracle.hvp(problem.reference, theta, V)
-    return compare("hvp", "HV", ours, truth, 2 * rounding.hvp_bound(problem, theta, V))
+    inputs = {"theta": theta, "V": V}
+    return _verdict("HV", _dispute("hvp", problem, inputs, ours, truth, rounding.hvp_bound(problem, theta, V)))
+
+
+def _dispute(
+    what: str, problem: Problem, inputs: Mapping[str, Tensor], ours: Tensor, truth: Tensor, bound: Tensor
+) -> Dispute:
+    """The comparison of a problem's derivative; `bound` is the rounding of one computation."""
+    D, K = problem.shape
+    sizes = {"N": problem.N, "D": D, "K": K}
+    return Dispute(what, ours, truth, 2 * bound, inputs, sizes, problem.loss, problem)
+
+
+def _verdict(tensor: str, dispute: Dispute) -> Verdict:
+    """Judge a dispute; a verdict that fails carries it."""
+    verdict = compare(dispute.what, tensor, dispute.ours, dispute.truth, dispute.bound)
+    return verdict if verdict.passed else replace(verdict, dispute=dispute)

@@ -184,6 +184,18 @@ def test_what_does_not_move_the_run_needs_no_other_trace(changes, recorded, tiny
     lab.testing.assert_trace(tiny, recorded, **changes)
 
 
+def test_an_option_that_the_lab_gains_makes_no_other_config(recorded, tiny):
+    before = goldenfile.digest(experiment_of(tiny))
+    named = {**tiny, "ridge": 0.0, "model": {"kind": "linear"}, "optimizer": {**tiny["optimizer"], "momentum": 0}}
+    assert goldenfile.digest(experiment_of(named)) == before
+    assert goldenfile.digest(experiment_of(tiny, init=0.1)) != before
+    assert goldenfile.digest(experiment_of(tiny, dtype="float32")) != before
+    adam = {"optimizer": {"kind": "adam", "lr": 0.1, "betas": [0.9, 0.999]}}
+    assert goldenfile.digest(experiment_of(tiny, **adam)) == goldenfile.digest(
+        experiment_of(tiny, optimizer={"kind": "adam", "lr": 0.1})
+    )
+
+
 def test_data_are_known_by_their_content_wherever_they_lie(tmp_path, path):
     made = {"data": {"kind": "csv", "path": "", "target": "y"}, "loss": {"kind": "sigmoid"}, "steps": 2}
     made["optimizer"] = {"kind": "sgd", "lr": 0.1}
