@@ -77,6 +77,7 @@ def subject(derivation: Derivation) -> Subject:
     names = tuple(
         name for name, p in inspect.signature(derivation.value).parameters.items() if p.kind <= p.POSITIONAL_OR_KEYWORD
     )
+    names = names or tuple(derivation.shapes)
     loss = derivation if isinstance(derivation, Loss) else None
     f = derivation.reference if own else derivation.value
     return Subject(f, claims, derivation.examples, names, 0, loss is not None, derivation.shapes, loss)
@@ -92,7 +93,7 @@ def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int
                 trials[what].append(tried)
         if not any(trials.values()):
             raise InputError("examples yields nothing to judge it at; yield tuples of arguments")
-        for found in trials.values():
+        for found in filter(None, trials.values()):
             yield _diagnosed(max(found, key=_badness))
 
 
@@ -129,8 +130,7 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
         except exact.FormulaError as error:
             why = str(error)
         except Exception as error:
-            failed = Trial(_raised("value", point, error))
-            yield from ((what, failed) for what in subject.claims)
+            yield next(iter(subject.claims)), Trial(_raised("value", point, error))
             return
         for what, claim in subject.claims.items():
             direction = _direction(what, subject, point, rng)
