@@ -17,8 +17,10 @@ A declaration is the lengths of a tensor's axes, letters or numbers, then what i
 Every letter has one length throughout, and no two letters the same: a square matrix hides a transpose.
 """
 
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -27,7 +29,8 @@ from lab.errors import InputError, suggest
 
 SCALES = (1.0, 8.0, 40.0, 0.0)
 LARGEST = max(SCALES)
-LENGTHS = ((7, 3, 4, 5, 2, 6, 8, 9), (5, 4, 3, 6, 7, 2, 9, 8))
+# The first letters, those of x, are the shortest: what a Hessian costs grows with the square of its entries.
+LENGTHS = ((3, 4, 7, 5, 2, 6, 8, 9), (4, 3, 5, 7, 6, 2, 9, 8))
 SHORT = (3,)
 SQUARE = ("symmetric", "definite")
 
@@ -85,6 +88,25 @@ def parse(name: str, declaration: object) -> tuple[list[str], str, str]:
     if kind in ("onehot", "probabilities") and not axes:
         raise InputError(f"{name!r}: {kind} entries lie along an axis; write 'n k {kind}'")
     return axes, kind, rest[0] if kind == "labels" else ""
+
+
+def ordered(shapes: object, function: Callable[..., Any]) -> dict[str, object]:
+    """Return declared shapes in the order of a function's arguments.
+
+    Raises: InputError where the two do not name the same.
+    """
+    if not isinstance(shapes, Mapping) or not shapes:
+        raise InputError("no inputs to judge it at; declare shapes = {'x': 'n d'} in the class, or write examples")
+    takes = {name: p for name, p in inspect.signature(function).parameters.items() if name != "ctx"}
+    if any(p.kind is p.VAR_POSITIONAL for p in takes.values()):  # it takes what is declared, in that order
+        return dict(shapes)
+    for name in shapes:
+        if name not in takes:
+            raise InputError(f"shapes: no argument is called {name!r}{suggest(str(name), takes)}")
+    missing = [name for name, p in takes.items() if name not in shapes and p.default is p.empty and p.kind <= 1]
+    if missing:
+        raise InputError(f"shapes: what does {missing[0]!r} look like? every argument needs a shape, or a default")
+    return {name: shapes[name] for name in takes if name in shapes}
 
 
 def sizes(shapes: Mapping[str, object], lengths: tuple[int, ...]) -> dict[str, int]:

@@ -114,6 +114,9 @@ class Verdict:
             worst = max(others, key=lambda name: others[name])
             rest = ", ".join(f"{name} {_share(error)}" for name, error in self.errors.items() if name != worst)
             parts.append(f"{worst} is the less exact one: off by {_share(others[worst])} ({rest})")
+        elif self.who is Who.NOBODY and self.note.startswith("seen at"):
+            rest = ", ".join(f"{name} {_share(error)}" for name, error in others.items())
+            parts.append(f"but ours is the less exact one: off by {_share(self.errors['ours'])} ({rest})")
         elif self.who is Who.OURS and others:
             parts.append("off by: " + ", ".join(f"{name} {_share(error)}" for name, error in self.errors.items()))
         return "; ".join([*parts, self.note] if self.note else parts)

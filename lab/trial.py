@@ -10,8 +10,8 @@ Ours is recorded and replayed on exact numbers, with a running bound e on the ro
     Rounding  |ours − ours replayed| ≤ e, which is a theorem. Where it fails, something overflowed, or an operation
               rounds worse than its library promises.
 
-The figure is |ours − truth| / e. torch is the less exact one where it is further from the truth than ours is, and than
-rounding allows ours, each eightfold.
+The figure is |ours − truth| / e. A party has lost its digits where its relative error is above √ε, half of the type's
+digits, and another's is 64 times smaller: that one is possible in this type, so it is no condition of the problem.
 
 Where an operation cannot be replayed the estimate of `lab.perturbed` stands in, and the verdict says so.
 """
@@ -32,7 +32,7 @@ from lab.truth import Point, Truth, exactly
 
 Array = Any
 CONSTANTS = number.Running(0.0, 0.0)
-FAR = 8.0  # how much further from the truth than ours torch must be to be called the less exact one
+FAR = 64.0  # how much closer to the truth another must be for a party to be called the less exact one
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,9 @@ def weigh(what: str, tensor: str, sides: Sides, dtype: str) -> Verdict:
         nan = math.nan
         why = "no derivative here: the function has a kink" if sides.missing.any() else "beyond what its type can hold"
         return Verdict(what, tensor, nan, (), nan, nan, 0.0, Who.UNTOLD, dtype, why)
-    formula = {i: _over(abs(sides.replayed[i] - sides.truth[i]), _allowed(sides, i)) for i in entries}
-    figure = {i: _over(abs(sides.ours[i] - sides.truth[i]), sides.rounding[i] + _allowed(sides, i)) for i in entries}
+    allowed = {i: _allowed(sides, i) for i in entries}
+    formula = {i: _over(sides.replayed[i] - sides.truth[i], allowed[i]) for i in entries}
+    figure = {i: _over(sides.ours[i] - sides.truth[i], sides.rounding[i] + allowed[i]) for i in entries}
     wrong = [i for i in entries if formula[i] > 1]
     worst = max(wrong or entries, key=lambda i: (figure[i], formula[i]))
     who, note, ratio, bound = Who.NOBODY, sides.note, figure[worst], float(sides.rounding[worst])
@@ -130,7 +131,7 @@ def weigh(what: str, tensor: str, sides: Sides, dtype: str) -> Verdict:
         who = Who.OURS
         if ratio <= 1:
             note = f"less than rounding here ({ratio:.1g} of it), but in 120 digits it does not go away"
-            ratio, bound = formula[worst], float(_allowed(sides, worst))
+            ratio, bound = formula[worst], allowed[worst]
     elif ratio > 1:
         who = Who.OURS
         overflow = "in this type its evaluation overflows, or loses what the bound cannot follow"
@@ -145,29 +146,32 @@ def weigh(what: str, tensor: str, sides: Sides, dtype: str) -> Verdict:
 
 
 def against_torch(verdict: Verdict, sides: Sides, parties: Mapping[str, Tensor]) -> Verdict:
-    """Add torch's own errors to a verdict; where ours is right and torch is far off, that is the verdict."""
+    """Add torch's own errors to a verdict of right, and say who has lost half of the digits where another has not."""
     entries = [index for index in np.ndindex(sides.truth.shape) if not _skip(sides, index)]
-    gaps = {name: _gaps(sides, tensor, entries) for name, tensor in parties.items()}
-    ours = {i: float(abs(sides.ours[i] - sides.truth[i])) for i in entries}
-    where = verdict.where
-    off = {}
-    for i in entries:
-        allowed = float(sides.rounding[i]) + number.size(sides.truth[i]) * float(torch.finfo(_dtype(verdict)).eps)
-        worst = max((gap[i] for gap in gaps.values()), default=0.0)
-        if worst > FAR * max(ours[i], allowed):
-            off[i] = worst / (number.size(sides.truth[i]) or 1e-300)
-    if off and verdict.who is Who.NOBODY:
-        where = max(off, key=lambda i: min(off[i], 1.0) + 1e-9 * number.size(sides.truth[i]))
-    if where not in ours:
-        return verdict
-    true = number.size(sides.truth[where])
-    relative = {name: gap[where] / true if true else gap[where] for name, gap in gaps.items()}
-    errors = {"ours": ours[where] / true if true else ours[where], **relative}
-    if not off or verdict.who is not Who.NOBODY:
-        return replace(verdict, errors=errors)
-    place = f"seen at {verdict.tensor}[{', '.join(map(str, where))}]"
-    note = "; ".join(part for part in (place, verdict.note) if part)
-    return replace(verdict, who=Who.TORCH, errors=errors, note=note)
+    errors = {
+        name: _relative(sides, exactly(tensor).reshape(sides.truth.shape), entries) for name, tensor in parties.items()
+    }
+    errors = {"ours": _relative(sides, sides.ours, entries), **errors}
+    if verdict.who is not Who.NOBODY or not parties:
+        return replace(verdict, errors={n: e[verdict.where] for n, e in errors.items() if verdict.where in e})
+    info = torch.finfo(torch.float32 if verdict.dtype == "float32" else torch.float64)
+    normal = [i for i in entries if number.size(sides.truth[i]) > info.tiny]
+    for name in (*parties, "ours"):
+        rivals = [e for other, e in errors.items() if (other == "ours") != (name == "ours")]
+        lost = [i for i in normal if errors[name][i] > max(info.eps**0.5, FAR * min(e[i] for e in rivals))]
+        if lost:
+            where = max(lost, key=lambda i: errors[name][i])
+            place = f"seen at {verdict.tensor}[{', '.join(map(str, where))}]"
+            note = "; ".join(part for part in (place, verdict.note) if part)
+            seen = {n: e[where] for n, e in errors.items()}
+            return replace(verdict, who=Who.TORCH if name != "ours" else Who.NOBODY, errors=seen, note=note)
+    return replace(verdict, errors={n: e[verdict.where] for n, e in errors.items()})
+
+
+def _relative(sides: Sides, theirs: Array, entries: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], float]:
+    """The relative error of a party at each entry; the error itself where the truth is 0."""
+    gaps = {i: number.size(theirs[i] - sides.truth[i]) / (number.size(sides.truth[i]) or 1.0) for i in entries}
+    return {i: math.inf if math.isnan(gap) else gap for i, gap in gaps.items()}
 
 
 def dispute(
@@ -177,7 +181,7 @@ def dispute(
     given = {name: a for name, a in zip(point.names, point.args, strict=True) if isinstance(a, Tensor)}
     first = point.names[point.wrt]
     inputs = {first: given[first], **given, **({"direction": direction} if direction is not None else {})}
-    allowed = np.array([float(sides.rounding[i] + _allowed(sides, i)) for i in np.ndindex(sides.truth.shape)])
+    allowed = np.array([sides.rounding[i] + _allowed(sides, i) for i in np.ndindex(sides.truth.shape)])
     return Dispute(
         what,
         tensor(sides.ours),
@@ -200,33 +204,20 @@ def _left(true: Any, truth: Truth) -> Any:
     return differences.TOLERANCE * abs(true)
 
 
-def _allowed(sides: Sides, index: tuple[int, ...]) -> Any:
-    quotients = differences.TOLERANCE * abs(sides.truth[index]) + differences.FLOOR * (1 + sides.f)
-    return sides.constants[index] + quotients
+def _allowed(sides: Sides, index: tuple[int, ...]) -> float:
+    true = number.size(sides.truth[index])
+    return float(sides.constants[index]) + differences.TOLERANCE * true + differences.FLOOR * (1 + sides.f)
 
 
-def _over(gap: Any, allowed: Any) -> float:
-    if number.CONTEXT.isnan(gap):
-        return math.inf
-    if not gap:
-        return 0.0
-    return float(gap / allowed) if allowed else math.inf
+def _over(gap: Any, allowed: float) -> float:
+    distance = number.size(gap)
+    return math.inf if math.isnan(distance) else distance / allowed if distance else 0.0
 
 
 def _skip(sides: Sides, index: tuple[int, ...]) -> bool:
     """Where the function has a kink, or the truth is no number of this type, nothing can be told."""
     true = sides.truth[index]
     return bool(sides.missing[index]) or number.CONTEXT.isnan(true) or abs(true) > sides.limit
-
-
-def _gaps(sides: Sides, theirs: Tensor, entries: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], float]:
-    array = exactly(theirs).reshape(sides.truth.shape)
-    gaps = {i: abs(array[i] - sides.truth[i]) for i in entries}
-    return {i: math.inf if number.CONTEXT.isnan(gap) else float(gap) for i, gap in gaps.items()}
-
-
-def _dtype(verdict: Verdict) -> torch.dtype:
-    return torch.float32 if verdict.dtype == "float32" else torch.float64
 
 
 def tensor(x: Array) -> Tensor:
