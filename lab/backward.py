@@ -103,4 +103,6 @@ def _examples(owner: Any, kind: type[Any]) -> Examples:
 
 def _own_forward_context(kind: Any) -> bool:
     """Whether forward takes the context first: it does where setup_context is not written apart."""
-    return not any("setup_context" in vars(base) for base in kind.__mro__[:-1] if base.__module__ != "torch.autograd.function")
+    return not any(
+        "setup_context" in vars(base) for base in kind.__mro__[:-1] if base.__module__ != "torch.autograd.function"
+    )

@@ -11,7 +11,9 @@ import inspect
 import math
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,12 +21,15 @@ from torch import Generator, Tensor
 
 from lab import exact, inputs, oracle, trial
 from lab.derivation import Derivation
+from lab.doctor import diagnose
 from lab.errors import InputError
 from lab.loss import Loss
 from lab.referee import Dispute, Verdict, Who
-from lab.trial import DIRECTED, Point, Trial, Truth
+from lab.trial import Trial
+from lab.truth import DIRECTED, Point, Truth, exactly
 
 SEED = 0
+CONSULTED = 6  # failed examples that a diagnosis has to explain
 DTYPES = (torch.float64, torch.float32)
 CLAIMS = ("value", "gradient", "jacobian", "hessian", "diagonal", "hvp", "jvp", "vjp")
 Claim = Callable[..., Tensor]
@@ -91,7 +96,7 @@ def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int
         if not any(trials.values()):
             raise InputError("examples yields nothing to judge it at; yield tuples of arguments")
         for found in trials.values():
-            yield _diagnosed(max(found, key=_badness))
+            yield _diagnosed(sorted(found, key=_badness, reverse=True))
 
 
 def _point(subject: Subject, example: Any, dtype: torch.dtype) -> Point:
@@ -110,7 +115,7 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
     with torch.no_grad():
         try:
             truth = Truth(subject.f, point)
-        except exact.Unknown as error:
+        except exact.FormulaError as error:
             why = str(error)
         except Exception as error:
             failed = Trial(_raised("value", point, error))
@@ -120,9 +125,9 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
             direction = _direction(what, subject, point, rng)
             try:
                 if truth is None:
-                    raise exact.Unknown(why)
+                    raise exact.FormulaError(why)
                 yield what, _trial(what, claim, subject, point, truth, direction)
-            except exact.Unknown as unknown:
+            except exact.FormulaError as unknown:
                 yield what, _estimated(what, claim, subject, point, direction, str(unknown))
             except Exception as error:
                 yield what, Trial(_raised(what, point, error))
@@ -135,20 +140,17 @@ def _direction(what: str, subject: Subject, point: Point, rng: Generator) -> Ten
     return torch.randn(like.shape, generator=rng, dtype=torch.float64).to(point.x.dtype)
 
 
-def _trial(
-    what: str, claim: Claim, subject: Subject, point: Point, truth: Truth, direction: Tensor | None
-) -> Trial:
-    compared = trial.compare(what, claim, point, truth, direction)
+def _trial(what: str, claim: Claim, subject: Subject, point: Point, truth: Truth, direction: Tensor | None) -> Trial:
+    parties: dict[str, Tensor] = {}
+    with suppress(RuntimeError, NotImplementedError, ValueError):  # torch cannot differentiate it: two parties are left
+        parties = _torch(what, subject, point, direction)
+    sides = trial.compare(what, claim, point, truth, direction, parties)
     dtype = str(point.x.dtype).removeprefix("torch.")
-    if isinstance(compared, str):
-        verdict = Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, compared)
+    if isinstance(sides, str):
+        verdict = Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, sides)
         return Trial(verdict, _shape_dispute(what, claim, subject, point, truth, direction))
-    sides, _ = compared
     verdict = trial.weigh(what, subject.tensor or what, sides, dtype)
-    try:
-        verdict = trial.against_torch(verdict, sides, _torch(what, subject, point, direction))
-    except (RuntimeError, NotImplementedError, ValueError):
-        pass  # torch cannot differentiate it; two parties are left
+    verdict = trial.against_torch(verdict, sides, parties)
     if verdict.who is not Who.OURS:
         return Trial(verdict)
     return Trial(verdict, trial.dispute(what, sides, point, direction, letters(subject, point), subject.loss))
@@ -204,25 +206,30 @@ def letters(subject: Subject, point: Point) -> dict[str, int]:
             continue
         axes, _, _ = inputs.parse(name, subject.shapes.get(name, ""))
         for i, length in enumerate(a.shape):
-            letter = "NK"[i] if subject.loss is not None and i < 2 else axes[i] if i < len(axes) else f"{name}.shape[{i}]"
+            letter = (
+                "NK"[i] if subject.loss is not None and i < 2 else axes[i] if i < len(axes) else f"{name}.shape[{i}]"
+            )
             if not letter.isdigit():
                 found.setdefault(letter, length)
     return found
 
 
-def _shape_dispute(what: str, claim: Claim, subject: Subject, point: Point, truth: Truth, direction: Tensor | None) -> Any:
+def _shape_dispute(
+    what: str, claim: Claim, subject: Subject, point: Point, truth: Truth, direction: Tensor | None
+) -> Any:
     given = () if direction is None else (direction,)
     ours = claim(*point.args, *given).detach().double()
-    true, _ = truth.of(what, None if direction is None else trial._exactly(direction))
-    due = trial._tensor(true)
+    true, _ = truth.of(what, None if direction is None else exactly(direction))
+    due = trial.tensor(true)
     named = {name: a for name, a in zip(point.names, point.args, strict=True) if isinstance(a, Tensor)}
     return Dispute(what, ours, due, torch.zeros_like(due), named, letters(subject, point), subject.loss)
 
 
 def _raised(what: str, point: Point, error: Exception) -> Verdict:
     """A claim that raises is a failed check, with the place where it did."""
-    frames = traceback.extract_tb(error.__traceback__)
-    at = next((f"{f.filename}:{f.lineno}: " for f in reversed(frames) if "/torch/" not in f.filename), "")
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/torch/" not in f.filename]
+    theirs = [f for f in frames if Path(f.filename).parent != Path(__file__).parent]
+    at = f"{theirs[-1].filename}:{theirs[-1].lineno}: " if theirs else ""
     note = f"raises {at}{type(error).__name__}: {' '.join(str(error).split())}"
     dtype = str(point.x.dtype).removeprefix("torch.")
     return Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, note)
@@ -245,12 +252,9 @@ def _distinct(found: Dispute) -> int:
     return len({(o, t) for o, t in zip(found.ours.flatten().tolist(), found.truth.flatten().tolist(), strict=False)})
 
 
-def _diagnosed(tried: Trial) -> Verdict:
-    """The verdict with the doctor's diagnosis, where it failed."""
-    if tried.dispute is None:
-        return tried.verdict
-    try:
-        from lab.doctor import diagnose
-    except ImportError:
-        return tried.verdict
-    return replace(tried.verdict, diagnosis=str(diagnose(tried.dispute)))
+def _diagnosed(found: Sequence[Trial]) -> Verdict:
+    """The first verdict, with the doctor's diagnosis from it and the next few where it failed."""
+    disputes = [tried.dispute for tried in found[:CONSULTED] if tried.dispute is not None]
+    if found[0].dispute is None:
+        return found[0].verdict
+    return replace(found[0].verdict, diagnosis=str(diagnose(*disputes)))

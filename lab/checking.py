@@ -3,6 +3,7 @@
 A word that ends in .py is a file of the user's; any other is a statement of the ledger, or one of the lab's losses.
 """
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,7 +32,9 @@ def check(words: Sequence[str]) -> int:
     losses, statements = catalog.names("losses"), catalog.names("identities")
     for name in names:
         if name not in (*losses, *statements):
-            raise InputError(f"lab check: unknown name {name!r}{suggest(name, (*losses, *statements))}; a file ends in .py")
+            raise InputError(
+                f"lab check: unknown name {name!r}{suggest(name, (*losses, *statements))}; a file ends in .py"
+            )
     code = 0
     ledger = [name for name in names if name in statements]
     if ledger or not words:
@@ -73,14 +76,17 @@ def show(rows: Sequence[Row]) -> int:
 
 def line(name: str, verdict: Verdict) -> str:
     """A verdict in one plain line."""
-    seen = words(verdict)
+    seen = verdict.what_was_seen()
     place = f" at {where(verdict)}" if where(verdict) else ""
-    return f"{name} {verdict.what}, {verdict.dtype}: {WORDS[verdict.who][0]}, {figure(verdict)}{place}" + f"; {seen}" * bool(seen)
+    return (
+        f"{name} {verdict.what}, {verdict.dtype}: {WORDS[verdict.who][0]}, {figure(verdict)}{place}"
+        + f"; {seen}" * bool(seen)
+    )
 
 
 def figure(verdict: Verdict) -> str:
     """The verdict's figure in words."""
-    if verdict.ratio != verdict.ratio:
+    if not math.isfinite(verdict.ratio):
         return "no figure"
     return f"{verdict.ratio:.2g} × rounding"
 
@@ -88,27 +94,6 @@ def figure(verdict: Verdict) -> str:
 def where(verdict: Verdict) -> str:
     """The entry it was found at."""
     return f"{verdict.tensor}[{', '.join(map(str, verdict.where))}]" if verdict.where else verdict.tensor
-
-
-def words(verdict: Verdict) -> str:
-    """What the three parties have, and what else was seen."""
-    parts = []
-    if verdict.who is Who.OURS and verdict.truth == verdict.truth:
-        parts.append(f"ours {verdict.ours:.6g}, truth {verdict.truth:.6g}")
-    others = {name: error for name, error in verdict.errors.items() if name != "ours"}
-    if verdict.who is Who.TORCH and others:
-        worst = max(others, key=lambda name: others[name])
-        rest = [f"{name} {_share(error)}" for name, error in verdict.errors.items() if name != worst]
-        parts.append(f"{worst} is the less exact one: off by {_share(others[worst])} ({', '.join(rest)})")
-    elif verdict.who is Who.OURS and others:
-        parts.append("off by: " + ", ".join(f"{name} {_share(error)}" for name, error in verdict.errors.items()))
-    if verdict.note:
-        parts.append(verdict.note)
-    return "; ".join(parts)
-
-
-def _share(error: float) -> str:
-    return f"{error:.2g}" if error < 1e-3 or error > 10 else f"{100 * error:.2g} %"
 
 
 def _table(rows: Sequence[Row]) -> None:
@@ -119,7 +104,7 @@ def _table(rows: Sequence[Row]) -> None:
     table = Table(*COLUMNS)
     for name, v in rows:
         word, colour = WORDS[v.who]
-        seen = "\n".join(part for part in (words(v), v.diagnosis) if part)
+        seen = "\n".join(part for part in (v.what_was_seen(), v.diagnosis) if part)
         cells = (name, v.what, v.dtype, Text(word, colour), figure(v).removesuffix(" × rounding"), where(v), Text(seen))
         table.add_row(*cells)
     Console(highlight=False).print(table)

@@ -62,7 +62,11 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--dry-run", action="store_true", help="check the config, load the data, print sizes, and stop")
 
     check = _verb(
-        verbs, "check", _check, "judge derivations: your own file's, the lab's losses, the ledger", "lab check my_loss.py"
+        verbs,
+        "check",
+        _check,
+        "judge derivations: your own file's, the lab's losses, the ledger",
+        "lab check my_loss.py",
     )
     check.add_argument(
         "words",

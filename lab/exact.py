@@ -5,8 +5,8 @@ rounding, for which a replay on running errors (`lab.number`) has a bound. `lab.
 
 Recording works on memory, not on tensors: every storage has a shadow, an array of numbers that its tensors see through
 their strides. So views need no formula, and what is written in place is seen by all who look at that memory. An
-operation that `lab.aten` has no formula for is broken into others as torch itself decomposes it; where that is not to
-be had, `Unknown` says which.
+operation that lab/formulas has no formula for is broken into others as torch itself decomposes it; where that is not to
+be had, `FormulaError` says which.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lab import aten_linalg, number
-from lab.aten import Array
+from lab import formulas as formulas
+from lab import number
+from lab.formula import OPERATIONS, Array, mapped
 
-OPERATIONS = aten_linalg.OPERATIONS
 Function = Callable[..., Tensor]
 
 # Their values do not depend on their tensor argument's.
@@ -33,7 +33,7 @@ METADATA = {"squeeze_", "unsqueeze_", "t_", "transpose_", "detach_", "as_strided
 NOTHING = METADATA | {"_linalg_check_errors", "_assert_async", "_assert_scalar"}
 
 
-class Unknown(Exception):
+class FormulaError(Exception):
     """No exact replay is to be had; the message completes "no reference in higher precision: …"."""
 
 
@@ -77,19 +77,21 @@ class Tape:
     kept: list[Tensor] = field(default_factory=list)
 
     def replay(self, N: number.Exact, *arrays: Array) -> list[Array]:
-        """Run the operations on arrays of N's numbers; return the outputs.
+        """Run the operations on arrays of numbers; return the outputs, arrays of N's numbers.
 
         A constant may have come with a few units of rounding (a third, written as a machine number, has one), which a
         running error counts; one of at most half the digits of its type is taken at its word.
         """
         memory = self._start(N)
-        self._load(memory, arrays)
+        self._load(memory, [mapped(N.number, array) for array in arrays])
         self._run(N, memory, self.nodes)
         return [ref.read(memory).copy() for ref in self.outputs]
 
     def varying(self, N: number.Exact, which: int, arrays: Sequence[Array]) -> Callable[[Array], list[Array]]:
         """Return the function of input number `which` alone: what does not depend on it runs once, here."""
-        moved = {self.inputs[which].storage} | {ref.storage for n in self.nodes if n.name.endswith("!") for ref in n.outputs if ref}
+        moved = {self.inputs[which].storage} | {
+            ref.storage for n in self.nodes if n.name.endswith("!") for ref in n.outputs if ref
+        }
         late: list[Node] = []
         for node in self.nodes:
             written = {ref.storage for ref in node.outputs if ref}
@@ -102,7 +104,7 @@ class Tape:
 
         def at(x: Array) -> list[Array]:
             memory = {key: flat.copy() if key in moved else flat for key, flat in base.items()}
-            memory[self.inputs[which].storage] = x.reshape(-1).copy()
+            memory[self.inputs[which].storage] = np.asarray(x, dtype=object).reshape(-1).copy()
             self._run(N, memory, late)
             return [ref.read(memory).copy() for ref in self.outputs]
 
@@ -137,13 +139,19 @@ class Tape:
                 return N.number(x, _unit(N, x, torch.float64))
             return x
 
+        with np.errstate(all="ignore"):  # inf − inf is nan here as it is in torch
+            self._each(N, memory, nodes, fill)
+
+    def _each(
+        self, N: number.Exact, memory: dict[int, Array], nodes: Sequence[Node], fill: Callable[[Any], Any]
+    ) -> None:
         for node in nodes:
             args = [fill(a) for a in node.args]
             kwargs = {k: fill(v) for k, v in node.kwargs.items()}
             try:
                 result = OPERATIONS[node.name.rstrip("!")](N, *args, **kwargs)
             except (TypeError, ValueError, IndexError, ArithmeticError, NotImplementedError) as error:
-                raise Unknown(f"aten::{node.name} with these arguments has no exact formula here") from error
+                raise FormulaError(f"aten::{node.name} with these arguments has no exact formula here") from error
             for ref, value in zip(node.outputs, result if isinstance(result, tuple) else (result,), strict=False):
                 if ref is not None and value is not None:
                     _write(N, memory, ref, value)
@@ -153,7 +161,9 @@ def _write(N: number.Exact, memory: dict[int, Array], ref: Ref, value: Any) -> N
     value = np.asarray(value)
     if ref.dtype.is_floating_point:
         if value.dtype != object:
-            value = np.array([*(N.number(float(v)) for v in value.reshape(-1).tolist()), None], dtype=object)[:-1].reshape(value.shape)
+            value = np.array([*(N.number(float(v)) for v in value.reshape(-1).tolist()), None], dtype=object)[
+                :-1
+            ].reshape(value.shape)
     elif value.dtype == object:
         value = np.vectorize(lambda v: int(N.value(v)), otypes=[np.int64])(value)
     ref.read(memory)[...] = value
@@ -199,7 +209,11 @@ class Recorder(TorchDispatchMode):
         return result
 
     def _needless(self, name: str, given: Sequence[Tensor]) -> bool:
-        return name in FACTORIES | NOTHING or name == "_local_scalar_dense" or not any(x.is_floating_point() for x in given)
+        return (
+            name in FACTORIES | NOTHING
+            or name == "_local_scalar_dense"
+            or not any(x.is_floating_point() for x in given)
+        )
 
     def _note(self, func: Any, name: str, args: Any, kwargs: Any, refs: Mapping[int, Ref], result: Any) -> None:
         if name in NOTHING:
@@ -280,7 +294,7 @@ def _decomposition(func: Any) -> Callable[..., Any] | None:
 def record(f: Callable[..., Any], inputs: Sequence[Tensor]) -> tuple[Tape, list[Tensor]]:
     """Run f once and record it; return the tape and what f returned (a tensor, or several).
 
-    Raises: Unknown where it cannot be replayed; whatever f raises.
+    Raises: FormulaError where it cannot be replayed; whatever f raises.
     """
     leaves = [x.detach().clone(memory_format=torch.contiguous_format) for x in inputs]
     with Recorder(leaves) as recorder:
@@ -288,5 +302,5 @@ def record(f: Callable[..., Any], inputs: Sequence[Tensor]) -> tuple[Tape, list[
     results = list(out) if isinstance(out, list | tuple) else [out]
     recorder.results(results)
     if recorder.unknown:
-        raise Unknown(recorder.unknown)
+        raise FormulaError(recorder.unknown)
     return recorder.tape, [x.detach() for x in results]

@@ -26,6 +26,7 @@ from torch import Generator, Tensor
 from lab.errors import InputError, suggest
 
 SCALES = (1.0, 8.0, 40.0, 0.0)
+LARGEST = max(SCALES)
 LENGTHS = ((7, 3, 4, 5, 2, 6, 8, 9), (5, 4, 3, 6, 7, 2, 9, 8))
 SHORT = (3,)
 SQUARE = ("symmetric", "definite")
@@ -49,7 +50,7 @@ def _definite(x: Tensor, scale: float) -> Tensor:
 
 
 KINDS: dict[str, Callable[[Tensor, float], Tensor]] = {
-    "real": lambda x, scale: scale * x,
+    "real": lambda x, scale: scale * x if scale < LARGEST or not x.numel() else 3 * scale * x / x.abs().max(),
     "onehot": _onehot,
     "probabilities": _softmax,
     "binary": lambda x, scale: (x > 0).to(x.dtype),
@@ -106,10 +107,17 @@ def sizes(shapes: Mapping[str, object], lengths: tuple[int, ...]) -> dict[str, i
 
 
 def draw(shapes: Mapping[str, object], rng: Generator) -> Iterator[tuple[Tensor, ...]]:
-    """Yield the declared tensors, float64, in the order declared: at each scale, and with two sets of lengths."""
+    """Yield the declared tensors, float64, in the order declared, with two sets of lengths.
+
+    The first, by which is differentiated, is drawn at each scale; the others keep scale 1, so that a product with the
+    first has it too. At the largest scale its largest entry is 120, where exp overflows in float32.
+    """
     for i, scale in enumerate(SCALES):
         length = sizes(shapes, LENGTHS[i % len(LENGTHS)])
-        yield tuple(_tensor(name, declaration, length, scale, rng) for name, declaration in shapes.items())
+        yield tuple(
+            _tensor(name, declaration, length, 1.0 if j else scale, rng)
+            for j, (name, declaration) in enumerate(shapes.items())
+        )
 
 
 def _tensor(name: str, declaration: object, length: Mapping[str, int], scale: float, rng: Generator) -> Tensor:

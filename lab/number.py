@@ -12,12 +12,13 @@ Running     a pair (v, e): v what exact arithmetic gives, e a bound on how far t
                         place, which the libraries behind torch promise for elementary functions
             Where e reaches the number itself before a division or a logarithm, it is infinite: nothing is known.
 
-Here numbers are made and functions named; which tensor operation is which formula stands in `lab.aten`.
+Here numbers are made and functions named; which tensor operation is which formula stands in `lab.formula`.
 """
 
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import mpmath
@@ -50,8 +51,28 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "digamma": lambda x: CONTEXT.psi(0, x),
     **{
         name: getattr(CONTEXT, name)
-        for name in ("exp", "expm1", "log1p", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh")
-        + ("tanh", "asinh", "acosh", "atanh", "erf", "erfc")
+        for name in (
+            [
+                "exp",
+                "expm1",
+                "log1p",
+                "sqrt",
+                "sin",
+                "cos",
+                "tan",
+                "asin",
+                "acos",
+                "atan",
+                "sinh",
+                "cosh",
+                "tanh",
+                "asinh",
+                "acosh",
+                "atanh",
+                "erf",
+                "erfc",
+            ]
+        )
     },
     "log": CONTEXT.ln,
 }
@@ -59,13 +80,21 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 def exactly(name: str, x: Any) -> Any:
     """Return the named function of x to `BITS` bits; nan outside its domain, −inf or inf at a pole."""
+    return CONTEXT.make_mpf(_exactly(name, x._mpf_))
+
+
+@lru_cache(maxsize=1 << 14)
+def _exactly(name: str, raw: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """The same on mpmath's raw numbers. Remembered: a difference quotient moves one of many entries."""
+    x = CONTEXT.make_mpf(raw)
+    nan: tuple[int, int, int, int] = CONTEXT.nan._mpf_
     if CONTEXT.isnan(x):
-        return CONTEXT.nan
+        return nan
     try:
         y = FUNCTIONS[name](x)
     except (ValueError, ZeroDivisionError):
-        return CONTEXT.nan
-    return y if isinstance(y, CONTEXT.mpf) else CONTEXT.nan  # complex: outside the domain
+        return nan
+    return y._mpf_ if isinstance(y, CONTEXT.mpf) else nan  # complex: outside the domain
 
 
 @dataclass(frozen=True)
@@ -81,7 +110,7 @@ class Exact:
 
     def apply(self, name: str, x: Any) -> Any:
         """Return the named function of one number."""
-        return exactly(name, x)
+        return exactly(name, x if isinstance(x, CONTEXT.mpf) else CONTEXT.mpf(x))
 
     def total(self, terms: Iterable[Any]) -> Any:
         """Return Σ terms."""

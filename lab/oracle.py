@@ -69,15 +69,16 @@ def hessian(f: Scalar, x: Tensor, rows: int = 1) -> Tensor:
     transforms run on a few columns at a time.
     """
     P = x.numel()
-    if P * rows * x.element_size() <= CHUNK_BYTES:
-        full: Tensor = torch.func.hessian(f)(x)
-        return full.reshape(P, P)
-    chunk = max(1, CHUNK_BYTES // (rows * x.element_size()))
-    units = torch.eye(P, dtype=x.dtype, device=x.device).view(P, *x.shape)
-    columns: Tensor = torch.func.vmap(lambda v: torch.func.jvp(torch.func.grad(f), (x,), (v,))[1], chunk_size=chunk)(
-        units
-    )
-    return columns.reshape(P, P)
+    # Under no_grad torch.func.hessian(logdet) is 0 without a word: its backward formula is then no function of x.
+    with torch.enable_grad():
+        if P * rows * x.element_size() <= CHUNK_BYTES:
+            full: Tensor = torch.func.hessian(f)(x)
+            return full.reshape(P, P).detach()
+        chunk = max(1, CHUNK_BYTES // (rows * x.element_size()))
+        units = torch.eye(P, dtype=x.dtype, device=x.device).view(P, *x.shape)
+        product = torch.func.vmap(lambda v: torch.func.jvp(torch.func.grad(f), (x,), (v,))[1], chunk_size=chunk)
+        columns: Tensor = product(units)
+    return columns.reshape(P, P).detach()
 
 
 @dataclass(frozen=True)

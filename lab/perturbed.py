@@ -1,11 +1,11 @@
 """A verdict without a reference in higher precision: torch is the truth, and what rounding may do is estimated.
 
-Where an operation has no exact formula (`lab.exact.Unknown`), ours and the reference are differentiated by torch alone.
+Where an operation has no exact formula (`lab.exact.FormulaError`), the reference is differentiated by torch alone.
 What rounding may do is measured: every entry of every argument is moved by a random relative error of one unit of
-rounding, both computations are run again, and the largest of `SAMPLES` moves is kept, for each entry. A backward stable
-computation of depth n moves by no more than n such errors (Higham, Accuracy and Stability of Numerical Algorithms,
-2nd ed., §1.5); n is taken as the number of entries of all arguments, which no sum of products is longer than. It is
-an estimate and no bound, and the verdict says so.
+rounding, both computations are run again, and the largest of `SAMPLES` moves is kept, for each entry. A backward
+stable computation of depth n moves by no more than n such errors (Higham, Accuracy and Stability of Numerical
+Algorithms, 2nd ed., §1.5); n is taken as the number of entries of all arguments, which no sum of products is longer
+than. It is an estimate and no bound, and the verdict says so.
 """
 
 import math
@@ -15,15 +15,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lab.referee import Verdict, Who, compare
-from lab.trial import Point, Trial
-from lab.referee import Dispute
+from lab.referee import Dispute, Verdict, Who, compare
+from lab.trial import Trial
+from lab.truth import Point
 
 SAMPLES = 8
 
 
 def estimated(
-    what: str, ours: Callable[..., Tensor], truth: Callable[..., Tensor], point: Point, direction: Tensor | None, why: str
+    what: str,
+    ours: Callable[..., Tensor],
+    truth: Callable[..., Tensor],
+    point: Point,
+    direction: Tensor | None,
+    why: str,
 ) -> Trial:
     """Judge a claim against torch's derivative `truth` of the same arguments, by an estimated allowance."""
     given = () if direction is None else (direction,)
@@ -33,7 +38,20 @@ def estimated(
     if mine.shape != theirs.shape and mine.numel() == theirs.numel() and what in ("jacobian", "hessian"):
         mine = mine.reshape(theirs.shape)
     if mine.shape != theirs.shape:
-        return Trial(Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, f"has shape {tuple(mine.shape)} where {tuple(theirs.shape)} is due"))
+        return Trial(
+            Verdict(
+                what,
+                what,
+                math.inf,
+                (),
+                math.nan,
+                math.nan,
+                0.0,
+                Who.OURS,
+                dtype,
+                f"has shape {tuple(mine.shape)} where {tuple(theirs.shape)} is due",
+            )
+        )
     unit = torch.finfo(point.x.dtype).eps / 2
     n = sum(point.args[i].numel() for i in point.floating) + 4
     moves = torch.zeros_like(theirs)
@@ -58,5 +76,5 @@ def _moved(point: Point, unit: float, rng: torch.Generator) -> tuple[Any, ...]:
     for i in point.floating:
         a = args[i]
         sign = torch.randint(2, a.shape, generator=rng).to(a.dtype) * 2 - 1
-        args[i] = a * (1 + 2 * unit * sign)
+        args[i] = a + 2 * unit * sign * torch.where(a == 0, 1, a.abs())
     return tuple(args)

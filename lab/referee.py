@@ -79,6 +79,8 @@ class Verdict:
         return self.who is Who.UNTOLD or (self.ratio <= 1 and self.who is not Who.OURS)
 
     def __str__(self) -> str:
+        if self.dtype:
+            return self._of_three()
         place = f"{self.tensor}[{', '.join(map(str, self.where))}]"
         values = f"ours {self.ours:.6g}, truth {self.truth:.6g}"
         if not math.isfinite(self.ours):
@@ -89,6 +91,38 @@ class Verdict:
         quotient = f"ours / truth = {self.ours / self.truth:.6g}" if self.truth else f"ours − truth = {self.ours:.6g}"
         said = self.diagnosis or quotient
         return f"{self.what} disagrees with autograd at {place}: {values}, {allowed}; {said}"
+
+    def _of_three(self) -> str:
+        """A verdict that a reference in higher precision had a part in."""
+        place = f"{self.tensor}[{', '.join(map(str, self.where))}]" if self.where else self.tensor
+        ratio = "" if math.isnan(self.ratio) else f", {self.ratio:.2g} times what rounding allows"
+        told = {Who.OURS: "wrong", Who.UNTOLD: "cannot be told"}.get(self.who, "right")
+        seen = [self.what_was_seen(), self.diagnosis]
+        return "; ".join(
+            [f"{self.what} in {self.dtype} is {told}{ratio}, at {place}", *(part for part in seen if part)]
+        )
+
+    def what_was_seen(self) -> str:
+        """What the three parties have at that entry, and the note, in words; "" where there is nothing to say."""
+        parts = []
+        if self.who is Who.OURS and not math.isnan(self.truth):
+            parts.append(f"ours {self.ours:.6g}, truth {self.truth:.6g}")
+        others = {name: error for name, error in self.errors.items() if name != "ours"}
+        if self.who is Who.TORCH and others:
+            worst = max(others, key=lambda name: others[name])
+            rest = ", ".join(f"{name} {_share(error)}" for name, error in self.errors.items() if name != worst)
+            parts.append(f"{worst} is the less exact one: off by {_share(others[worst])} ({rest})")
+        elif self.who is Who.NOBODY and self.note.startswith("seen at"):
+            rest = ", ".join(f"{name} {_share(error)}" for name, error in others.items())
+            parts.append(f"but ours is the less exact one: off by {_share(self.errors['ours'])} ({rest})")
+        elif self.who is Who.OURS and others:
+            parts.append("off by: " + ", ".join(f"{name} {_share(error)}" for name, error in self.errors.items()))
+        return "; ".join([*parts, self.note] if self.note else parts)
+
+
+def _share(error: float) -> str:
+    """A relative error: as a percentage where that is readable."""
+    return f"{100 * error:.3g} %" if 1e-3 <= error <= 10 else f"{error:.1g}"
 
 
 def compare(what: str, tensor: str, ours: Tensor, truth: Tensor, bound: Tensor) -> Verdict:

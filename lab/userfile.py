@@ -54,8 +54,8 @@ def subjects(path: Path) -> Iterator[tuple[str, Subject]]:
     found = list(_judgeable(module, path))
     if not found:
         raise InputError(
-            f"{path}: nothing to judge in it; define a subclass of lab.Derivation or lab.Loss, a torch.autograd.Function "
-            "with shapes, or start from `lab check --new FILE.py`"
+            f"{path}: nothing to judge in it; define a subclass of lab.Derivation or lab.Loss, or a "
+            "torch.autograd.Function with shapes, or start from `lab check --new FILE.py`"
         )
     for name, thing, line in found:
         try:
@@ -105,8 +105,8 @@ def _made(kind: type[Any], path: Path, line: int) -> Any:
         return kind()
     except TypeError as error:
         raise InputError(
-            f"{path}:{line}: {kind.__name__} cannot be made without arguments ({error}); give them defaults, or make one "
-            f"at the top level of the file: mine = {kind.__name__}(…)"
+            f"{path}:{line}: {kind.__name__} cannot be made without arguments ({error}); give them defaults, or make "
+            f"one at the top level of the file: mine = {kind.__name__}(…)"
         ) from None
 
 
