@@ -21,6 +21,7 @@ from torch import Generator, Tensor
 
 from lab import exact, inputs, oracle, trial
 from lab.derivation import Derivation
+from lab.doctor import diagnose
 from lab.errors import InputError
 from lab.loss import Loss
 from lab.referee import Dispute, Verdict, Who
@@ -28,6 +29,7 @@ from lab.trial import Trial
 from lab.truth import DIRECTED, Point, Truth, exactly
 
 SEED = 0
+CONSULTED = 6  # failed examples that a diagnosis has to explain
 DTYPES = (torch.float64, torch.float32)
 CLAIMS = ("value", "gradient", "jacobian", "hessian", "diagonal", "hvp", "jvp", "vjp")
 Claim = Callable[..., Tensor]
@@ -95,7 +97,7 @@ def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int
         if not any(trials.values()):
             raise InputError("examples yields nothing to judge it at; yield tuples of arguments")
         for found in filter(None, trials.values()):
-            yield _diagnosed(max(found, key=_badness))
+            yield _diagnosed(sorted(found, key=_badness, reverse=True))
 
 
 def points(subject: Subject, dtype: torch.dtype, rng: Generator) -> Iterator[Point]:
@@ -268,12 +270,9 @@ def _distinct(found: Dispute) -> int:
     return len({(o, t) for o, t in zip(found.ours.flatten().tolist(), found.truth.flatten().tolist(), strict=False)})
 
 
-def _diagnosed(tried: Trial) -> Verdict:
-    """The verdict with the doctor's diagnosis, where it failed."""
-    if tried.dispute is None:
-        return tried.verdict
-    try:
-        from lab.doctor import diagnose
-    except ImportError:
-        return tried.verdict
-    return replace(tried.verdict, diagnosis=str(diagnose(tried.dispute)))
+def _diagnosed(found: Sequence[Trial]) -> Verdict:
+    """The first verdict, with the doctor's diagnosis from it and the next few where it failed."""
+    disputes = [tried.dispute for tried in found[:CONSULTED] if tried.dispute is not None]
+    if found[0].dispute is None:
+        return found[0].verdict
+    return replace(found[0].verdict, diagnosis=str(diagnose(*disputes)))

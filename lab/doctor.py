@@ -43,10 +43,14 @@ class Cause:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The mistakes that explain a wrong tensor equally well, none where it cannot be told; and where it is wrong."""
+    """The mistakes that explain a wrong tensor equally well, none where it cannot be told; and where it is wrong.
+
+    `everywhere` is false where each explains what is wrong at some of the inputs alone, and none at all of them.
+    """
 
     causes: tuple[Cause, ...]
     residual: str
+    everywhere: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,14 +60,33 @@ class Diagnosis:
     def __str__(self) -> str:
         if not self.causes:
             return f"the doctor cannot tell which mistake this is; {self.residual}"
+        if not self.everywhere:
+            said = "; ".join(f"at some, {cause}" for cause in self.causes)
+            return f"no one mistake explains all of the inputs tried: {said}"
         if len(self.causes) == 1:
             return str(self.causes[0])
         listed = "; ".join(f"({i}) {cause}" for i, cause in enumerate(self.causes, 1))
         return f"{len(self.causes)} causes explain it equally: {listed}"
 
 
-def diagnose(dispute: Dispute) -> Diagnosis:
-    """Name the mistakes that make what is in dispute what it is."""
+def diagnose(dispute: Dispute, *others: Dispute) -> Diagnosis:
+    """Name the mistakes that make what is in dispute what it is; one derivation's at other inputs narrow them down."""
+    first = _diagnose(dispute)
+    found = [first, *(_diagnose(other) for other in others if _tells(other))]
+    common = tuple(cause for cause in first.causes if all(cause.name in each.names for each in found))
+    if common or len(found) == 1:
+        return replace(first, causes=common)
+    partly = _merged([cause for each in found for cause in each.causes])
+    return Diagnosis(partly, first.residual, everywhere=not partly)
+
+
+def _tells(dispute: Dispute) -> bool:
+    """Whether there is something to read: numbers on both sides, a truth that is not zero, and a known rounding."""
+    finite = bool(torch.isfinite(dispute.ours).all()) and bool(torch.isfinite(dispute.truth).all())
+    return finite and bool(dispute.truth.any()) and bool(dispute.bound.any())
+
+
+def _diagnose(dispute: Dispute) -> Diagnosis:
     ours, truth, bound = dispute.ours, dispute.truth, dispute.bound
     where = residual.describe(ours, truth, bound, dispute.inputs, dispute.sizes)
     if not bool(torch.isfinite(ours).all()) or not bool(torch.isfinite(truth).all()):

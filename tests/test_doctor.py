@@ -283,6 +283,28 @@ def test_what_can_be_read_off_is_read_off(name, wrong, rng):
     assert diagnose(unknown(wrong(J, x, v), J, x=x, v=v, sizes={"m": 5})).names == (name,)
 
 
+def test_a_matrix_taken_for_symmetric_is_named(rng):
+    A, x = normal(rng, 4, 4), normal(rng, 4)
+    name = ("right for symmetric A alone",)
+    assert diagnose(unknown(2 * A @ x, (A + A.T) @ x, "gradient", x=x, A=A)).names == name
+    assert diagnose(unknown(2 * A, A + A.T, "hessian", x=x, A=A)).names == name
+
+
+def test_other_inputs_narrow_the_causes_down(rng):
+    """A factor of 2 at n = 2 may be n; at n = 5 it is not."""
+    small, large = normal(rng, 2, 3), normal(rng, 5, 3)
+    twice = [unknown(2 * truth, truth, sizes={"n": len(truth)}) for truth in (small, large)]
+    also = {"the mean's 1/n is missing", "1/(n − 1) in place of 1/n"}
+    assert set(diagnose(twice[0]).names) == {"a factor of 2"} | also
+    assert diagnose(*twice).names == ("a factor of 2",)
+
+
+def test_a_cause_that_fits_at_some_inputs_only_is_said_to(rng):
+    small, large = normal(rng, 2, 3), normal(rng, 5, 3)
+    disputes = [unknown(2 * small, small, sizes={"n": 2}), unknown(large.exp(), large, sizes={"n": 5})]
+    assert "no one mistake explains all of the inputs tried: at some, ours / truth = 2" in str(diagnose(*disputes))
+
+
 def test_the_diagonal_alone_is_named(rng):
     J = normal(rng, 5, 5)
     assert diagnose(unknown(torch.diag(J.diagonal()), J)).names == ("the diagonal only",)

@@ -315,7 +315,7 @@ def test_a_wrong_backward_pass_fails_and_says_to_which_input(monkeypatch):
 
 
 def test_a_backward_pass_needs_inputs_to_be_judged_at():
-    with pytest.raises(InputError, match="no inputs to judge its backward at"):
+    with pytest.raises(InputError, match="no inputs to judge it at"):
         lab.testing.check_autograd_function(Square)
     with pytest.raises(InputError, match="Square: no floating input to differentiate by"):
         lab.testing.check_autograd_function(Square, [torch.tensor([1, 2]), torch.tensor([1, 2])])

@@ -37,6 +37,11 @@ class Weights(Mistake):
                 mend = "the smooth part is weighted class by class: α/K Σ_c w_c"
                 for name, r in _misplaced(targets, case.curves):
                     changed.append((name, mend, replace(rows, r=r, a=r.sum(dim=1, keepdim=True))))
+        # In a Hessian p stands without its weights where they are left out, and a sum of 1 is nobody's mistake.
+        summed = not (case.curves and bool((targets.w != 1).any()))
+        if targets.joint and summed and not torch.allclose(rows.a, targets.kept, rtol=1e-6):
+            mend = "the derivative of log Σ exp z is taken as often as the targets sum to, Σr; so p stands with Σr"
+            changed.append(("p stands without the targets' sum", mend, replace(rows, a=targets.kept)))
         if bool((targets.rho != 1).any()):
             bare = anatomy.rows(z, replace(targets, rho=ones))
             changed.append(("pos_weight is left out", "multiply the positive labels' part by it", bare))
