@@ -161,10 +161,9 @@ def against_torch(verdict: Verdict, sides: Sides, parties: Mapping[str, Tensor])
         lost = [i for i in normal if errors[name][i] > max(info.eps**0.5, FAR * min(e[i] for e in rivals))]
         if lost:
             where = max(lost, key=lambda i: errors[name][i])
-            place = f"seen at {verdict.tensor}[{', '.join(map(str, where))}]"
-            note = "; ".join(part for part in (place, verdict.note) if part)
+            place = f"{verdict.tensor}[{', '.join(map(str, where))}]" if where else verdict.tensor
             seen = {n: e[where] for n, e in errors.items()}
-            return replace(verdict, who=Who.TORCH if name != "ours" else Who.NOBODY, errors=seen, note=note)
+            return replace(verdict, who=Who.TORCH if name != "ours" else Who.NOBODY, errors=seen, lost_at=place)
     return replace(verdict, errors={n: e[verdict.where] for n, e in errors.items()})
 
 
