@@ -5,7 +5,7 @@ A word that ends in .py is a file of the user's; any other is a statement of the
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab import catalog
@@ -41,21 +41,21 @@ def check(words: Sequence[str]) -> int:
         from lab.ledger import check_ledger
 
         code = check_ledger(ledger)
-    rows = list(_rows(files, [name for name in names if name in losses]))
-    return max(code, show(rows)) if rows else code
+    losses = tuple(name for name in names if name in losses)
+    return max(code, _judge(files, losses)) if files or losses else code
 
 
-def _rows(files: Sequence[Path], losses: Sequence[str]) -> Iterator[Row]:
-    if not files and not losses:
-        return
-    from lab import bench, userfile
+def _judge(files: Sequence[Path], losses: Sequence[str]) -> int:
+    """Prove what the inputs show, judge at them, and print both; return the exit code."""
+    from lab import bench, sighting, userfile
 
     found = [(name, bench.subject(catalog.get("losses", name)())) for name in losses]
     for path in files:
         found += userfile.subjects(path)
-    for name, subject in found:
-        for verdict in bench.verdicts(subject):
-            yield name, verdict
+    seen = [line for name, subject in found for line in sighting.lines(name, subject)]
+    code = show([(name, verdict) for name, subject in found for verdict in bench.verdicts(subject)])
+    print(*seen, sep="\n")
+    return code
 
 
 def show(rows: Sequence[Row]) -> int:
