@@ -90,9 +90,8 @@ def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int
     """Yield the verdict on each claim in each precision: the worst over all examples."""
     for dtype in dtypes:
         trials: dict[str, list[Trial]] = {what: [] for what in subject.claims}
-        rng = torch.Generator().manual_seed(seed)
-        for point in points(subject, dtype, rng):
-            for what, tried in _tried(subject, point, rng):
+        for point, directions in points(subject, dtype, seed):
+            for what, tried in _tried(subject, point, directions):
                 trials[what].append(tried)
         if not any(trials.values()):
             raise InputError("examples yields nothing to judge it at; yield tuples of arguments")
@@ -100,14 +99,20 @@ def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int
             yield _diagnosed(sorted(found, key=_badness, reverse=True))
 
 
-def points(subject: Subject, dtype: torch.dtype, rng: Generator) -> Iterator[Point]:
-    """Yield the points at which a subject is judged.
+def points(subject: Subject, dtype: torch.dtype, seed: int = SEED) -> Iterator[tuple[Point, dict[str, Tensor]]]:
+    """Yield the examples of a seed, and with each a direction for every claim that is a product.
 
     Raises: InputError where its examples raise, or are no arguments of it.
     """
+    rng = torch.Generator().manual_seed(seed)
     try:
         for example in subject.examples(rng):
-            yield _point(subject, example, dtype)
+            point, directions = _point(subject, example, dtype), dict[str, Tensor]()
+            for what in (claim for claim in subject.claims if claim in DIRECTED):
+                with suppress(Exception):  # f itself raises here, which the trial will tell
+                    like = point.x if what != "vjp" else subject.f(*point.args)
+                    directions[what] = torch.randn(like.shape, generator=rng, dtype=torch.float64).to(dtype)
+            yield point, directions
     except InputError:
         raise
     except Exception as error:
@@ -124,7 +129,7 @@ def _point(subject: Subject, example: Any, dtype: torch.dtype) -> Point:
     return point
 
 
-def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str, Trial]]:
+def _tried(subject: Subject, point: Point, directions: Mapping[str, Tensor]) -> Iterator[tuple[str, Trial]]:
     truth: Truth | None = None
     why = ""
     with torch.no_grad():
@@ -136,7 +141,7 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
             yield next(iter(subject.claims)), Trial(_raised("value", point, error))
             return
         for what, claim in subject.claims.items():
-            direction = _direction(what, subject, point, rng)
+            direction = directions.get(what)
             try:
                 if truth is None:
                     raise exact.FormulaError(why)
@@ -147,17 +152,10 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
                 yield what, Trial(_raised(what, point, error))
 
 
-def _direction(what: str, subject: Subject, point: Point, rng: Generator) -> Tensor | None:
-    if what not in DIRECTED:
-        return None
-    like = point.x if what != "vjp" else subject.f(*point.args)
-    return torch.randn(like.shape, generator=rng, dtype=torch.float64).to(point.x.dtype)
-
-
 def _trial(what: str, claim: Claim, subject: Subject, point: Point, truth: Truth, direction: Tensor | None) -> Trial:
     parties: dict[str, Tensor] = {}
     with suppress(RuntimeError, NotImplementedError, ValueError):  # torch cannot differentiate it: two parties are left
-        parties = _torch(what, subject, point, direction)
+        parties = by_torch(what, subject, point, direction)
     sides = trial.compare(what, claim, point, truth, direction, parties)
     dtype = str(point.x.dtype).removeprefix("torch.")
     if isinstance(sides, str):
@@ -170,7 +168,7 @@ def _trial(what: str, claim: Claim, subject: Subject, point: Point, truth: Truth
     return Trial(verdict, trial.dispute(what, sides, point, direction, letters(subject, point), subject.loss))
 
 
-def _torch(what: str, subject: Subject, point: Point, direction: Tensor | None) -> dict[str, Tensor]:
+def by_torch(what: str, subject: Subject, point: Point, direction: Tensor | None) -> dict[str, Tensor]:
     """What torch makes of the same: by reverse mode, and a gradient by torch.func's decomposition too."""
 
     def f(x: Tensor) -> Tensor:
@@ -207,7 +205,7 @@ def _estimated(what: str, claim: Claim, subject: Subject, point: Point, directio
 
     def truth(*args: Any) -> Tensor:
         there = replace(point, args=args[: len(point.args)])
-        return next(iter(_torch(what, subject, there, direction).values()))
+        return next(iter(by_torch(what, subject, there, direction).values()))
 
     return estimated(what, claim, truth, point, direction, why)
 

@@ -5,7 +5,7 @@ A word that ends in .py is a file of the user's; any other is a statement of the
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,33 +48,33 @@ def check(words: Sequence[str], report: str | None = None) -> int:
         page.writable(report)
     named = [name for name in names if name in statements]
     findings: dict[str, Finding] = {}
-    codes, tallies = [0], []
+    codes, tallies, judged = [0], [], list[Judged]()
     if named or not words:
         from lab import ledger
 
         findings = ledger.judge(named)
         codes.append(ledger.show(findings))
         tallies.append(ledger.tally(findings))
-    judged = list(_judged(files, [name for name in names if name in losses]))
-    rows = [(name, verdict) for name, _, verdicts in judged for verdict in verdicts]
-    if rows:
+    if len(named) < len(words):
+        judged, seen = _judged(files, [name for name in names if name in losses])
+        rows = [(name, verdict) for name, _, verdicts in judged for verdict in verdicts]
         codes.append(show(rows))
-        tallies.append(tally(rows))
+        tallies += [tally(rows), *seen]
+        print(*seen, sep="\n")
     if report is not None:
         page.write(Path(report), [*page.of_ledger(findings), *page.of_subjects(judged)], tallies)
     return max(codes)
 
 
-def _judged(files: Sequence[Path], losses: Sequence[str]) -> Iterator[Judged]:
-    if not files and not losses:
-        return
-    from lab import bench, userfile
+def _judged(files: Sequence[Path], losses: Sequence[str]) -> tuple[list[Judged], list[str]]:
+    """Prove what the inputs show, and judge at them; return the verdicts, and the proof's lines."""
+    from lab import bench, sighting, userfile
 
     found = [(name, bench.subject(catalog.get("losses", name)())) for name in losses]
     for path in files:
         found += userfile.subjects(path)
-    for name, subject in found:
-        yield name, subject, list(bench.verdicts(subject))
+    seen = [line for name, subject in found for line in sighting.lines(name, subject)]
+    return [(name, subject, list(bench.verdicts(subject))) for name, subject in found], seen
 
 
 def show(rows: Sequence[Row]) -> int:

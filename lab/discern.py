@@ -20,7 +20,7 @@ from torch import Tensor
 from lab import oracle, rounding
 from lab.doctor import allowance, differ, mistakes
 from lab.loss import Loss
-from lab.mistake import Case, Made
+from lab.mistake import Case, Made, Mistake
 from lab.models.linear import Linear
 from lab.problem import Problem
 
@@ -64,9 +64,9 @@ def sight(cases: Iterable[tuple[Case, Tensor]]) -> Sight:
 
     Args: cases, each with the bound, of its truth's shape, on what rounding allows between ours and the truth.
     """
-    away, between = dict[str, float](), dict[Pair, float]()
+    away, between, every = dict[str, float](), dict[Pair, float](), tuple(mistakes())
     for case, bound in cases:
-        from_truth, from_others = _distances(case, bound)
+        from_truth, from_others = _distances(case, bound, every)
         for name, distance in from_truth.items():
             away[name] = max(distance, away.get(name, 0.0))
         for pair, distance in from_others.items():
@@ -78,30 +78,43 @@ def sight(cases: Iterable[tuple[Case, Tensor]]) -> Sight:
     return Sight(seen, tuple(unseen), tuple(alike), min([*seen.values(), *apart], default=math.inf))
 
 
-def planted(case: Case) -> Iterator[Made]:
-    """Every mistake that can be made in this case without a constant of its own."""
-    for mistake in mistakes():
+def planted(case: Case, every: Iterable[Mistake]) -> Iterator[Made]:
+    """What these mistakes give in this case, where they need no constant of their own."""
+    for mistake in every:
         for made in mistake.made(case):
             if made.basis is None and bool(torch.isfinite(made.tensor).all()):
                 yield made
 
 
-def _distances(case: Case, bound: Tensor) -> tuple[dict[str, float], dict[Pair, float]]:
+def _distances(case: Case, bound: Tensor, every: Iterable[Mistake]) -> tuple[dict[str, float], dict[Pair, float]]:
     """How far each mistake's tensor is from the truth, and any two from each other; the nearest of their guises."""
-    guises = [(made, allowance(made.tensor, case, bound, made.moved)) for made in planted(case)]
+    guises = [(made, allowance(made.tensor, case, bound, made.moved)) for made in planted(case, every)]
     # What vanishes by an identity, as sums of softmax's rows do, is rounding, and like all else that does.
     guises = [(made, allowed) for made, allowed in guises if bool((made.tensor.abs() > allowed).any())]
     from_truth, from_others = dict[str, float](), dict[Pair, float]()
     for made, allowed in guises:
         distance = differ(made.tensor, case.truth, allowed)
         from_truth[made.name] = min(distance, from_truth.get(made.name, math.inf))
-    for (a, a_allowed), (b, b_allowed) in combinations(guises, 2):
+    apart = _apart([made.tensor for made, _ in guises], [allowed for _, allowed in guises])
+    for (i, (a, _)), (j, (b, _)) in combinations(enumerate(guises), 2):
         if a.name != b.name:
             pair = min(a.name, b.name), max(a.name, b.name)
-            same = a.tensor.shape == b.tensor.shape
-            distance = differ(a.tensor, b.tensor, torch.maximum(a_allowed, b_allowed)) if same else math.inf
-            from_others[pair] = min(distance, from_others.get(pair, math.inf))
+            from_others[pair] = min(apart[i][j], from_others.get(pair, math.inf))
     return from_truth, from_others
+
+
+def _apart(tensors: list[Tensor], allowances: list[Tensor]) -> list[list[float]]:
+    """How many allowances, the wider of the two, lie between any two tensors; inf between different shapes."""
+    found = [[math.inf] * len(tensors) for _ in tensors]
+    for shape in {tensor.shape for tensor in tensors}:
+        places = [i for i, tensor in enumerate(tensors) if tensor.shape == shape]
+        rows, allowed = (torch.stack([of[i].reshape(-1) for i in places]) for of in (tensors, allowances))
+        for i, row, wide in zip(places, rows, allowed, strict=True):
+            gaps = (rows - row).abs()
+            ratios = torch.where(gaps == 0, 0.0, gaps / torch.maximum(allowed, wide)).amax(dim=1)
+            for j, ratio in zip(places, ratios.tolist(), strict=True):
+                found[i][j] = ratio
+    return found
 
 
 def in_parameters(problem: Problem, theta: Tensor, V: Tensor) -> Iterator[tuple[Case, Tensor]]:

@@ -32,6 +32,7 @@ FLOORS = [
     {"trial"},
     {"perturbed"},
     {"bench"},
+    {"sighting"},
     {"backward"},
     {"userfile"},
     {"probe", "twin", "summary", "schema", "evidence"},
