@@ -99,7 +99,7 @@ def _numbered(lines: Sequence[str], start: int) -> list[tuple[int, int, str]]:
     return [(t, start + t + 1, line) for t, line in enumerate(lines[start:])]
 
 
-def _row(path: Path, number: int, t: int, line: str, tags: Sequence[str]) -> Mapping[str, float]:
+def _row(path: Path, number: int, t: int, line: str, tags: Sequence[str]) -> dict[str, float]:
     try:
         step, *values = line.split()
         if int(step) != t:

@@ -48,8 +48,9 @@ def heat_map(ratios: Tensor) -> str:
 def _pooled(table: Tensor) -> tuple[Tensor, tuple[int, int]]:
     """The table with no more rows and columns than are drawn, and how many of each a cell stands for."""
     by = tuple(math.ceil(size / most) for size, most in zip(table.shape, MOST, strict=True))
-    parts = [torch.stack([block.amax(dim=0) for block in table.split(by[0])])]
-    return torch.stack([block.amax(dim=1) for block in parts[0].split(by[1], dim=1)], dim=1), (by[0], by[1])
+    rows = torch.stack([table[i : i + by[0]].amax(dim=0) for i in range(0, len(table), by[0])])
+    cells = torch.stack([rows[:, j : j + by[1]].amax(dim=1) for j in range(0, rows.shape[1], by[1])], dim=1)
+    return cells, (by[0], by[1])
 
 
 def _cells(table: Tensor) -> Iterator[str]:

@@ -91,8 +91,7 @@ def _atoms(reader: _Reader) -> list[Atom]:
     if kind == "run" and text not in FUNCTIONS:
         if (len(text) > 2 and text[1:].islower()) or text in SHORT_WORDS:
             return [Atom("word", escape(text))]
-        *before, last = text
-        return [Atom("letter", f"<mi>{letter}</mi>") for letter in before] + [_scripted(reader, _letter(last))]
+        return [*(_letter(letter) for letter in text[:-1]), _scripted(reader, _letter(text[-1]))]
     if kind == "run":
         return [_scripted(reader, Atom("function", f"<mi>{text}</mi>"))]
     if kind == "number":

@@ -149,8 +149,8 @@ def compare(what: str, tensor: str, ours: Tensor, truth: Tensor, bound: Tensor) 
     ratio = ratios(ours, truth, bound)
     worst = int(ratio.argmax())
     where = tuple(int(i) for i in torch.unravel_index(torch.tensor(worst), ours.shape))
-    values = (float(side[where]) for side in (ours, truth, bound))
-    return Verdict(what, tensor, float(ratio[where]), where, *values, ratios=ratio)
+    mine, true, allowed = (float(side[where]) for side in (ours, truth, bound))
+    return Verdict(what, tensor, float(ratio[where]), where, mine, true, allowed, ratios=ratio)
 
 
 def ratios(ours: Tensor, truth: Tensor, bound: Tensor) -> Tensor:
