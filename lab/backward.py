@@ -29,7 +29,7 @@ def of_function(kind: Any) -> Iterator[Subject]:
         names = names[1:]
     truth = _joined(getattr(kind, "reference", kind.apply))
     torchs = _joined(getattr(kind, "reference", None) or oracle.forward_alone(kind))
-    yield from _subjects(kind.__name__, truth, torchs, apply, _examples(kind, kind), names, ())
+    yield from _subjects(kind.__name__, truth, torchs, apply, _examples(kind, kind.forward), names, ())
 
 
 def of_module(module: torch.nn.Module) -> Iterator[Subject]:
@@ -38,7 +38,7 @@ def of_module(module: torch.nn.Module) -> Iterator[Subject]:
     given = dict(module.named_parameters()) | dict(module.named_buffers())
     call = _joined(partial(oracle.called_with, module, tuple(given)))
     names = (*tuple(inspect.signature(module.forward).parameters), *given)
-    own = _examples(module, kind)
+    own = _examples(module, module.forward)
 
     def examples(rng: Generator) -> Iterator[Any]:
         for example in own(rng):
@@ -89,15 +89,11 @@ def _joined(f: Callable[..., Any]) -> Callable[..., Tensor]:
     return one
 
 
-def _examples(owner: Any, kind: type[Any]) -> Examples:
-    shapes, own = getattr(kind, "shapes", None), getattr(owner, "examples", None)
+def _examples(owner: Any, forward: Callable[..., Any]) -> Examples:
+    own = getattr(owner, "examples", None)
     if callable(own):
         return own  # type: ignore[no-any-return]
-    if not isinstance(shapes, dict) or not shapes:
-        raise InputError(
-            f"{kind.__name__}: no inputs to judge its backward at; declare shapes = {{'x': 'n d'}} in the class, or "
-            "write examples(rng)"
-        )
+    shapes = inputs.ordered(getattr(owner, "shapes", None), forward)
     return lambda rng: inputs.draw(shapes, rng)
 
 

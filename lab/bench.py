@@ -21,7 +21,6 @@ from torch import Generator, Tensor
 
 from lab import exact, inputs, oracle, trial
 from lab.derivation import Derivation
-from lab.doctor import diagnose
 from lab.errors import InputError
 from lab.loss import Loss
 from lab.referee import Dispute, Verdict, Who
@@ -75,10 +74,11 @@ def subject(derivation: Derivation) -> Subject:
     if not own:
         del claims["value"]
     if not claims:
-        raise InputError(f"{kind.__name__}: nothing was derived; write gradient, jacobian, hessian, hvp, jvp or vjp")
+        raise InputError("nothing was derived; write gradient, jacobian, hessian, hvp, jvp or vjp")
     names = tuple(
         name for name, p in inspect.signature(derivation.value).parameters.items() if p.kind <= p.POSITIONAL_OR_KEYWORD
     )
+    names = names or tuple(derivation.shapes)
     loss = derivation if isinstance(derivation, Loss) else None
     f = derivation.reference if own else derivation.value
     return Subject(f, claims, derivation.examples, names, 0, loss is not None, derivation.shapes, loss)
@@ -88,25 +88,39 @@ def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int
     """Yield the verdict on each claim in each precision: the worst over all examples."""
     for dtype in dtypes:
         trials: dict[str, list[Trial]] = {what: [] for what in subject.claims}
-        for point, directions in points(subject, dtype, seed):
+        for point, directions in directed(subject, dtype, seed):
             for what, tried in _tried(subject, point, directions):
                 trials[what].append(tried)
         if not any(trials.values()):
             raise InputError("examples yields nothing to judge it at; yield tuples of arguments")
-        for found in trials.values():
+        for found in filter(None, trials.values()):
             yield _diagnosed(sorted(found, key=_badness, reverse=True))
 
 
-def points(subject: Subject, dtype: torch.dtype, seed: int = SEED) -> Iterator[tuple[Point, dict[str, Tensor]]]:
-    """Yield the examples of a seed, and with each a direction for every claim that is a product."""
+def directed(subject: Subject, dtype: torch.dtype, seed: int = SEED) -> Iterator[tuple[Point, dict[str, Tensor]]]:
+    """Yield the points of a seed, and with each a direction for every claim that is a product."""
     rng = torch.Generator().manual_seed(seed)
-    for example in subject.examples(rng):
-        point, directions = _point(subject, example, dtype), dict[str, Tensor]()
+    for point in points(subject, dtype, rng):
+        directions = dict[str, Tensor]()
         for what in (claim for claim in subject.claims if claim in DIRECTED):
             with suppress(Exception):  # f itself raises here, which the trial will tell
                 like = point.x if what != "vjp" else subject.f(*point.args)
                 directions[what] = torch.randn(like.shape, generator=rng, dtype=torch.float64).to(dtype)
         yield point, directions
+
+
+def points(subject: Subject, dtype: torch.dtype, rng: Generator) -> Iterator[Point]:
+    """Yield the points at which a subject is judged.
+
+    Raises: InputError where its examples raise, or are no arguments of it.
+    """
+    try:
+        for example in subject.examples(rng):
+            yield _point(subject, example, dtype)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"examples {_place(error)}") from error
 
 
 def _point(subject: Subject, example: Any, dtype: torch.dtype) -> Point:
@@ -128,8 +142,7 @@ def _tried(subject: Subject, point: Point, directions: Mapping[str, Tensor]) -> 
         except exact.FormulaError as error:
             why = str(error)
         except Exception as error:
-            failed = Trial(_raised("value", point, error))
-            yield from ((what, failed) for what in subject.claims)
+            yield next(iter(subject.claims)), Trial(_raised("value", point, error))
             return
         for what, claim in subject.claims.items():
             direction = directions.get(what)
@@ -230,12 +243,16 @@ def _shape_dispute(
 
 def _raised(what: str, point: Point, error: Exception) -> Verdict:
     """A claim that raises is a failed check, with the place where it did."""
+    dtype = str(point.x.dtype).removeprefix("torch.")
+    return Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, _place(error))
+
+
+def _place(error: Exception) -> str:
+    """What was raised and where in the user's own lines: "raises my_loss.py:12: TypeError: …"."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "/torch/" not in f.filename]
     theirs = [f for f in frames if Path(f.filename).parent != Path(__file__).parent]
     at = f"{theirs[-1].filename}:{theirs[-1].lineno}: " if theirs else ""
-    note = f"raises {at}{type(error).__name__}: {' '.join(str(error).split())}"
-    dtype = str(point.x.dtype).removeprefix("torch.")
-    return Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, note)
+    return f"raises {at}{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _badness(tried: Trial) -> tuple[int, float, float]:
@@ -260,4 +277,6 @@ def _diagnosed(found: Sequence[Trial]) -> Verdict:
     disputes = [tried.dispute for tried in found[:CONSULTED] if tried.dispute is not None]
     if found[0].dispute is None:
         return found[0].verdict
+    from lab.doctor import diagnose
+
     return replace(found[0].verdict, diagnosis=str(diagnose(*disputes)))

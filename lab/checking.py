@@ -52,10 +52,9 @@ def _judge(files: Sequence[Path], losses: Sequence[str]) -> int:
     found = [(name, bench.subject(catalog.get("losses", name)())) for name in losses]
     for path in files:
         found += userfile.subjects(path)
-    seen = [line for name, subject in found for line in sighting.lines(name, subject)]
-    code = show([(name, verdict) for name, subject in found for verdict in bench.verdicts(subject)])
-    print(*seen, sep="\n")
-    return code
+    for name, subject in found:
+        print(*sighting.lines(name, subject), sep="\n")
+    return show([(name, verdict) for name, subject in found for verdict in bench.verdicts(subject)])
 
 
 def show(rows: Sequence[Row]) -> int:

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from torch import Generator, Tensor
 
 from lab import inputs
-from lab.errors import InputError
 
 
 class Derivation(ABC):
@@ -43,7 +42,4 @@ class Derivation(ABC):
 
     def examples(self, rng: Generator) -> Iterator[Any]:
         """Yield arguments, as tuples, worth judging the derivation at, extremes among them; draws come from `rng`."""
-        if not self.shapes:
-            name = type(self).__name__
-            raise InputError(f"{name}: no inputs to judge it at; declare shapes = {{'x': 'n d'}}, or write examples")
-        return inputs.draw(self.shapes, rng)
+        return inputs.draw(inputs.ordered(self.shapes, self.value), rng)

@@ -21,7 +21,8 @@ Function = Callable[[Array], Array]
 H = number.CONTEXT.ldexp(number.CONTEXT.one, -100)
 TOLERANCE = 1e-25  # relative: what the second quotient leaves, with room for an f‴ that is 1e5 times as large as it
 FLOOR = 1e-50  # relative to f and 1: what the second quotient's cancellation leaves, with as much room
-SIDES = 1e-15  # one-sided quotients of a smooth f differ by h|f″|, far less than this
+SIDES = 1e-15  # one-sided quotients of a smooth f differ by h|f″|, far less than this share of them,
+LEAST = 1e-25  # or, where f′ is 0, than this
 
 
 def units(shape: tuple[int, ...]) -> list[Array]:
@@ -38,7 +39,7 @@ def first(f: Function, x: Array, directions: Sequence[Array]) -> tuple[list[Arra
         slopes.append((ahead - behind) / (2 * H))
         right, left = abs(ahead - here) / H, abs(here - behind) / H
         bend = abs(ahead - 2 * here + behind) / H
-        kinks.append(np.asarray((bend > SIDES * (right + left)) & (bend > SIDES * H**0.5), dtype=bool))
+        kinks.append(np.asarray((bend > SIDES * (right + left)) & (bend > LEAST), dtype=bool))
     return slopes, kinks
 
 

@@ -57,7 +57,11 @@ def along(f: Callable[[Array], Any], x: Array, dim: Any, keepdim: bool = False) 
 
 def total(N: number.Exact, x: Array, dim: Any = None, keepdim: bool = False) -> Array:
     """Σ along axes."""
-    return along(lambda v: N.total(v), numbers(N, x), dim, keepdim)
+    x = numbers(N, x)
+    if isinstance(N, number.Running) or not x.size:
+        return along(N.total, x, dim, keepdim)
+    axes = None if dim is None or dim == [] else dim if isinstance(dim, int) else tuple(dim)
+    return np.asarray(x.sum(axis=axes if x.ndim else None, keepdims=keepdim), dtype=object)
 
 
 def largest(x: Array, dim: Any = None, keepdim: bool = False) -> Array:
@@ -73,7 +77,10 @@ def count(x: Array, dim: Any) -> int:
 
 def product(N: number.Exact, a: Array, b: Array) -> Array:
     """A matrix product, batches allowed: (…, n, m) (…, m, k)."""
-    return total(N, numbers(N, a)[..., :, :, None] * numbers(N, b)[..., None, :, :], a.ndim - 1)
+    a, b = numbers(N, a), numbers(N, b)
+    if isinstance(N, number.Running) or not (a.size and b.size):
+        return total(N, a[..., :, :, None] * b[..., None, :, :], a.ndim - 1)
+    return np.asarray(np.matmul(a, b), dtype=object)
 
 
 def reduced(N: number.Exact, x: Array, reduction: int) -> Array:

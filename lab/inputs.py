@@ -17,8 +17,10 @@ A declaration is the lengths of a tensor's axes, letters or numbers, then what i
 Every letter has one length throughout, and no two letters the same: a square matrix hides a transpose.
 """
 
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -27,8 +29,8 @@ from lab.errors import InputError, suggest
 
 SCALES = (1.0, 8.0, 40.0, 0.0)
 LARGEST = max(SCALES)
-LENGTHS = ((7, 3, 4, 5, 2, 6, 8, 9), (5, 4, 3, 6, 7, 2, 9, 8))
-SHORT = (3,)
+# Lengths of x's own axes, which are short, for a Hessian grows with the square of its entries; and of the others.
+LENGTHS = (((3, 4, 5, 2), (7, 5, 6, 8)), ((4, 3, 2, 5), (6, 7, 5, 8)))
 SQUARE = ("symmetric", "definite")
 
 
@@ -87,23 +89,46 @@ def parse(name: str, declaration: object) -> tuple[list[str], str, str]:
     return axes, kind, rest[0] if kind == "labels" else ""
 
 
-def sizes(shapes: Mapping[str, object], lengths: tuple[int, ...]) -> dict[str, int]:
-    """Give every letter of the declarations a length of its own, in the order in which they appear."""
-    letters: list[str] = []
-    square: set[str] = set()
-    fixed = set()
-    for name, declaration in shapes.items():
+def ordered(shapes: object, function: Callable[..., Any]) -> dict[str, object]:
+    """Return declared shapes in the order of a function's arguments.
+
+    Raises: InputError where the two do not name the same.
+    """
+    if not isinstance(shapes, Mapping) or not shapes:
+        raise InputError("no inputs to judge it at; declare shapes = {'x': 'n d'} in the class, or write examples")
+    takes = {name: p for name, p in inspect.signature(function).parameters.items() if name != "ctx"}
+    if any(p.kind is p.VAR_POSITIONAL for p in takes.values()):  # it takes what is declared, in that order
+        return dict(shapes)
+    for name in shapes:
+        if name not in takes:
+            raise InputError(f"shapes: no argument is called {name!r}{suggest(str(name), takes)}")
+    missing = [name for name, p in takes.items() if name not in shapes and p.default is p.empty and p.kind <= 1]
+    if missing:
+        raise InputError(f"shapes: what does {missing[0]!r} look like? every argument needs a shape, or a default")
+    return {name: shapes[name] for name in takes if name in shapes}
+
+
+def sizes(shapes: Mapping[str, object], lengths: tuple[tuple[int, ...], tuple[int, ...]]) -> dict[str, int]:
+    """Give every letter of the declarations a length of its own: the first of `lengths` to x's and to squares'."""
+    own: list[str] = []
+    others: list[str] = []
+    fixed: set[int] = set()
+    for i, (name, declaration) in enumerate(shapes.items()):
         axes, _, classes = parse(name, declaration)
-        square |= {axis for axis in axes if axes.count(axis) > 1}
-        for word in [*axes, *([classes] if classes else [])]:
+        for word in filter(None, (*axes, classes)):
             if word.isdigit():
                 fixed.add(int(word))
-            elif word not in letters:
-                letters.append(word)
-    # A d × d matrix has d² entries, and a Hessian by them d⁴: those letters get the short lengths.
-    letters.sort(key=lambda letter: letter not in square)
-    free = [n for n in (*(SHORT if square else ()), *lengths, *range(10, 40)) if n not in fixed]
-    return dict(zip(letters, dict.fromkeys(free), strict=False))
+            elif word not in own and (i == 0 or axes.count(word) > 1):
+                own.append(word)
+            elif word not in others:
+                others.append(word)
+    found: dict[str, int] = {}
+    for letters, pool in ((own, lengths[0]), (others, lengths[1])):
+        for letter in letters:
+            if letter not in found:
+                free = (n for n in (*pool, *range(9, 60)) if n not in fixed and n not in found.values())
+                found[letter] = next(free)
+    return found
 
 
 def draw(shapes: Mapping[str, object], rng: Generator) -> Iterator[tuple[Tensor, ...]]:

@@ -55,8 +55,8 @@ class Verdict:
     entry's index in `tensor`, `ours` and `truth` are its two values and `bound` what rounding allows there.
 
     `who` is off, if anybody; `note` says why, or what else was seen; `errors` are the relative errors of all parties
-    at that entry, where a reference in higher precision was to be had. `diagnosis` is the mistake's name. A failed
-    verdict on a problem carries its `dispute`, so that a doctor can be asked.
+    at that entry, or at `lost_at`, where one of them has lost its digits and another has not. `diagnosis` is the
+    mistake's name. A failed verdict on a problem carries its `dispute`, so that a doctor can be asked.
     """
 
     what: str
@@ -70,6 +70,7 @@ class Verdict:
     dtype: str = ""
     note: str = ""
     errors: Mapping[str, float] = field(default_factory=dict)
+    lost_at: str = ""
     diagnosis: str = ""
     dispute: Dispute | None = field(default=None, repr=False, compare=False)
 
@@ -111,10 +112,12 @@ class Verdict:
         if self.who is Who.TORCH and others:
             worst = max(others, key=lambda name: others[name])
             rest = ", ".join(f"{name} {_share(error)}" for name, error in self.errors.items() if name != worst)
-            parts.append(f"{worst} is the less exact one: off by {_share(others[worst])} ({rest})")
-        elif self.who is Who.NOBODY and self.note.startswith("seen at"):
+            parts.append(f"{worst} is the less exact one at {self.lost_at}: off by {_share(others[worst])} ({rest})")
+        elif self.who is Who.NOBODY and self.lost_at:
             rest = ", ".join(f"{name} {_share(error)}" for name, error in others.items())
-            parts.append(f"but ours is the less exact one: off by {_share(self.errors['ours'])} ({rest})")
+            parts.append(
+                f"but ours is the less exact one at {self.lost_at}: off by {_share(self.errors['ours'])} ({rest})"
+            )
         elif self.who is Who.OURS and others:
             parts.append("off by: " + ", ".join(f"{name} {_share(error)}" for name, error in self.errors.items()))
         return "; ".join([*parts, self.note] if self.note else parts)

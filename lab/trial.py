@@ -121,8 +121,9 @@ def weigh(what: str, tensor: str, sides: Sides, dtype: str) -> Verdict:
         nan = math.nan
         why = "no derivative here: the function has a kink" if sides.missing.any() else "beyond what its type can hold"
         return Verdict(what, tensor, nan, (), nan, nan, 0.0, Who.UNTOLD, dtype, why)
-    formula = {i: _over(abs(sides.replayed[i] - sides.truth[i]), _allowed(sides, i)) for i in entries}
-    figure = {i: _over(abs(sides.ours[i] - sides.truth[i]), sides.rounding[i] + _allowed(sides, i)) for i in entries}
+    allowed = {i: _allowed(sides, i) for i in entries}
+    formula = {i: _over(sides.replayed[i] - sides.truth[i], allowed[i]) for i in entries}
+    figure = {i: _over(sides.ours[i] - sides.truth[i], sides.rounding[i] + allowed[i]) for i in entries}
     wrong = [i for i in entries if formula[i] > 1]
     worst = max(wrong or entries, key=lambda i: (figure[i], formula[i]))
     who, note, ratio, bound = Who.NOBODY, sides.note, figure[worst], float(sides.rounding[worst])
@@ -130,7 +131,7 @@ def weigh(what: str, tensor: str, sides: Sides, dtype: str) -> Verdict:
         who = Who.OURS
         if ratio <= 1:
             note = f"less than rounding here ({ratio:.1g} of it), but in 120 digits it does not go away"
-            ratio, bound = formula[worst], float(_allowed(sides, worst))
+            ratio, bound = formula[worst], allowed[worst]
     elif ratio > 1:
         who = Who.OURS
         overflow = "in this type its evaluation overflows, or loses what the bound cannot follow"
@@ -157,17 +158,16 @@ def against_torch(verdict: Verdict, sides: Sides, parties: Mapping[str, Tensor])
         lost = [i for i in normal if errors[name][i] > max(info.eps**0.5, FAR * min(e[i] for e in rivals))]
         if lost:
             where = max(lost, key=lambda i: errors[name][i])
-            place = f"seen at {verdict.tensor}[{', '.join(map(str, where))}]"
-            note = "; ".join(part for part in (place, verdict.note) if part)
+            place = f"{verdict.tensor}[{', '.join(map(str, where))}]" if where else verdict.tensor
             seen = {n: e[where] for n, e in errors.items()}
-            return replace(verdict, who=Who.TORCH if name != "ours" else Who.NOBODY, errors=seen, note=note)
+            return replace(verdict, who=Who.TORCH if name != "ours" else Who.NOBODY, errors=seen, lost_at=place)
     return replace(verdict, errors={n: e[verdict.where] for n, e in errors.items()})
 
 
 def _relative(sides: Sides, theirs: Array, entries: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], float]:
     """The relative error of a party at each entry; the error itself where the truth is 0."""
-    gaps = {i: abs(theirs[i] - sides.truth[i]) / (abs(sides.truth[i]) or 1) for i in entries}
-    return {i: math.inf if number.CONTEXT.isnan(gap) else float(gap) for i, gap in gaps.items()}
+    gaps = {i: number.size(theirs[i] - sides.truth[i]) / (number.size(sides.truth[i]) or 1.0) for i in entries}
+    return {i: math.inf if math.isnan(gap) else gap for i, gap in gaps.items()}
 
 
 def dispute(
@@ -177,7 +177,7 @@ def dispute(
     given = {name: a for name, a in zip(point.names, point.args, strict=True) if isinstance(a, Tensor)}
     first = point.names[point.wrt]
     inputs = {first: given[first], **given, **({"direction": direction} if direction is not None else {})}
-    allowed = np.array([float(sides.rounding[i] + _allowed(sides, i)) for i in np.ndindex(sides.truth.shape)])
+    allowed = np.array([sides.rounding[i] + _allowed(sides, i) for i in np.ndindex(sides.truth.shape)])
     return Dispute(
         what,
         tensor(sides.ours),
@@ -200,17 +200,14 @@ def _left(true: Any, truth: Truth) -> Any:
     return differences.TOLERANCE * abs(true)
 
 
-def _allowed(sides: Sides, index: tuple[int, ...]) -> Any:
-    quotients = differences.TOLERANCE * abs(sides.truth[index]) + differences.FLOOR * (1 + sides.f)
-    return sides.constants[index] + quotients
+def _allowed(sides: Sides, index: tuple[int, ...]) -> float:
+    true = number.size(sides.truth[index])
+    return float(sides.constants[index]) + differences.TOLERANCE * true + differences.FLOOR * (1 + sides.f)
 
 
-def _over(gap: Any, allowed: Any) -> float:
-    if number.CONTEXT.isnan(gap):
-        return math.inf
-    if not gap:
-        return 0.0
-    return float(gap / allowed) if allowed else math.inf
+def _over(gap: Any, allowed: float) -> float:
+    distance = number.size(gap)
+    return math.inf if math.isnan(distance) else distance / allowed if distance else 0.0
 
 
 def _skip(sides: Sides, index: tuple[int, ...]) -> bool:
