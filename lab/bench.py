@@ -21,7 +21,6 @@ from torch import Generator, Tensor
 
 from lab import exact, inputs, oracle, trial
 from lab.derivation import Derivation
-from lab.doctor import diagnose
 from lab.errors import InputError
 from lab.loss import Loss
 from lab.referee import Dispute, Verdict, Who
@@ -90,7 +89,7 @@ def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int
     """Yield the verdict on each claim in each precision: the worst over all examples."""
     for dtype in dtypes:
         trials: dict[str, list[Trial]] = {what: [] for what in subject.claims}
-        for point, directions in points(subject, dtype, seed):
+        for point, directions in directed(subject, dtype, seed):
             for what, tried in _tried(subject, point, directions):
                 trials[what].append(tried)
         if not any(trials.values()):
@@ -99,20 +98,26 @@ def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int
             yield _diagnosed(sorted(found, key=_badness, reverse=True))
 
 
-def points(subject: Subject, dtype: torch.dtype, seed: int = SEED) -> Iterator[tuple[Point, dict[str, Tensor]]]:
-    """Yield the examples of a seed, and with each a direction for every claim that is a product.
+def directed(subject: Subject, dtype: torch.dtype, seed: int = SEED) -> Iterator[tuple[Point, dict[str, Tensor]]]:
+    """Yield the points of a seed, and with each a direction for every claim that is a product."""
+    rng = torch.Generator().manual_seed(seed)
+    for point in points(subject, dtype, rng):
+        directions = dict[str, Tensor]()
+        for what in (claim for claim in subject.claims if claim in DIRECTED):
+            with suppress(Exception):  # f itself raises here, which the trial will tell
+                like = point.x if what != "vjp" else subject.f(*point.args)
+                directions[what] = torch.randn(like.shape, generator=rng, dtype=torch.float64).to(dtype)
+        yield point, directions
+
+
+def points(subject: Subject, dtype: torch.dtype, rng: Generator) -> Iterator[Point]:
+    """Yield the points at which a subject is judged.
 
     Raises: InputError where its examples raise, or are no arguments of it.
     """
-    rng = torch.Generator().manual_seed(seed)
     try:
         for example in subject.examples(rng):
-            point, directions = _point(subject, example, dtype), dict[str, Tensor]()
-            for what in (claim for claim in subject.claims if claim in DIRECTED):
-                with suppress(Exception):  # f itself raises here, which the trial will tell
-                    like = point.x if what != "vjp" else subject.f(*point.args)
-                    directions[what] = torch.randn(like.shape, generator=rng, dtype=torch.float64).to(dtype)
-            yield point, directions
+            yield _point(subject, example, dtype)
     except InputError:
         raise
     except Exception as error:
@@ -273,4 +278,6 @@ def _diagnosed(found: Sequence[Trial]) -> Verdict:
     disputes = [tried.dispute for tried in found[:CONSULTED] if tried.dispute is not None]
     if found[0].dispute is None:
         return found[0].verdict
+    from lab.doctor import diagnose
+
     return replace(found[0].verdict, diagnosis=str(diagnose(*disputes)))

@@ -58,9 +58,9 @@ def check(words: Sequence[str], report: str | None = None) -> int:
     if len(named) < len(words):
         judged, seen = _judged(files, [name for name in names if name in losses])
         rows = [(name, verdict) for name, _, verdicts in judged for verdict in verdicts]
-        codes.append(show(rows))
-        tallies += [tally(rows), *seen]
         print(*seen, sep="\n")
+        codes.append(show(rows))
+        tallies += [*seen, tally(rows)]
     if report is not None:
         page.write(Path(report), [*page.of_ledger(findings), *page.of_subjects(judged)], tallies)
     return max(codes)

@@ -134,7 +134,8 @@ def allowance(P: Tensor, case: Case, bound: Tensor, moved: bool = False) -> Tens
     kappa = min(max(largest / case.size if case.size else math.inf, case.depth * case.unit), case.unit**0.5)
     if moved or P.shape != case.truth.shape or not largest:
         return torch.full_like(P, kappa * _largest(P) + largest)
-    return bound + kappa * (_largest(P) * bound / largest + P.abs())
+    allowed: Tensor = bound + kappa * (_largest(P) * bound / largest + P.abs())
+    return allowed
 
 
 def differ(P: Tensor, Q: Tensor, allowed: Tensor) -> float:

@@ -86,7 +86,7 @@ def _patterns(ours: Tensor, truth: Tensor, wrong: Tensor, bound: Tensor) -> Iter
         yield "the truth is symmetric and ours is not" + (", though its symmetric part is the truth" if right else "")
 
 
-def _grows(residual: Tensor, inputs: Mapping[str, Tensor]) -> Iterator[str]:
+def _grows(residual: Tensor, inputs: Mapping[str, Tensor]) -> list[str]:
     """The inputs whose size goes along with the residual's, entry by entry, row by row or column by column."""
     found = []
     for name, x in inputs.items():

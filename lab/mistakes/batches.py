@@ -46,7 +46,7 @@ class Batches(Mistake):
 
 def _weights(mass: Tensor, size: int) -> Tensor | None:
     """Σb/(B·b), (N,): each row's weight over what is due. None where all batches count alike, or one for nothing."""
-    b = torch.stack([batch.sum() for batch in mass.split(size)])
+    b = torch.stack([batch.sum() for batch in torch.split(mass, size)])
     if torch.allclose(b, b[0], rtol=1e-6) or bool((b == 0).any()):
         return None
     return (mass.sum() / (len(b) * b)).repeat_interleave(size)[: len(mass)]

@@ -35,4 +35,5 @@ class Summed(Mistake):
 
 def _vanishes(flat: Tensor, truth: Tensor) -> bool:
     """Whether a sum is zero by an identity, as softmax's rows are: nobody's mistake, and every sum's likeness."""
-    return float(flat.abs().max()) <= torch.finfo(truth.dtype).eps ** 0.5 * float(truth.abs().max())
+    negligible: float = torch.finfo(truth.dtype).eps ** 0.5
+    return float(flat.abs().max()) <= negligible * float(truth.abs().max())
