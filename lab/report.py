@@ -6,7 +6,7 @@ piece, the remark, and the code that was judged.
 
 import inspect
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -110,9 +110,10 @@ def _derivation(name: str, subject: Subject, verdicts: Sequence[Verdict]) -> Ent
     untold = sum(verdict.who is Who.UNTOLD for verdict in verdicts)
     owner = subject.owner
     module = None if owner is None else sys.modules.get(owner.__module__)
-    text = inspect.getdoc(module) or inspect.getdoc(owner) or ""
-    lines = [matched for line in text.splitlines() if (matched := HEADING.fullmatch(line))]
-    formulas = [(line["heading"], mathml(line["rest"])) for line in lines if line["heading"].lower() in FORMULAS]
+    pages = [inspect.cleandoc(each.__doc__ or "") if each else "" for each in (owner, module)]
+    found = [list(_formulas(text)) for text in pages]
+    # The class's own page where it has one; a file of one derivation has it at its top.
+    text, formulas = (pages[0], found[0]) if found[0] or not pages[1] else (pages[1], found[1])
     words = f"{wrong} of {len(verdicts)} wrong" if wrong else "right" + f", {untold} cannot be told" * bool(untold)
     return Entry(
         name,
@@ -124,6 +125,13 @@ def _derivation(name: str, subject: Subject, verdicts: Sequence[Verdict]) -> Ent
         tuple((str(each), "" if each.ratios is None else heatmap.heat_map(each.ratios)) for each in verdicts),
         () if owner is None else (text, _code(owner, subject.claims)),
     )
+
+
+def _formulas(text: str) -> Iterator[tuple[str, str]]:
+    """The headings of a page that stand before a formula, each with it typeset."""
+    for line in text.splitlines():
+        if (matched := HEADING.fullmatch(line)) and matched["heading"].lower() in FORMULAS:
+            yield matched["heading"], mathml(matched["rest"])
 
 
 def _code(owner: type, claims: Iterable[str]) -> str:
@@ -190,7 +198,7 @@ h3{margin:.6rem 0 0;font-size:.85rem;color:var(--soft);font-weight:600}
 .evidence{padding:0;list-style:none}
 .evidence li{display:flex;flex-wrap:wrap;justify-content:space-between;gap:.3rem 1.5rem;padding:.35rem 0;
 border-top:1px dotted var(--line)}
-.evidence li span{flex:1 1 22rem}
+.evidence li span{flex:1 1 22rem;white-space:pre-line}
 figure{margin:0;max-width:100%;min-width:0}figure.plot{width:272px}figure svg{max-width:100%;height:auto;display:block}
 svg circle.mark{fill:#000;stroke:#fff;stroke-width:.7}
 .frame{fill:none;stroke:var(--line)}.noise{fill:none;stroke:var(--soft);stroke-dasharray:4 3}
