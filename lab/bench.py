@@ -88,8 +88,9 @@ def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int
     for dtype in dtypes:
         trials: dict[str, list[Trial]] = {what: [] for what in subject.claims}
         rng = torch.Generator().manual_seed(seed)
+        directions = torch.Generator().manual_seed(seed + 1)  # so that no claim moves another's inputs
         for point in points(subject, dtype, rng):
-            for what, tried in _tried(subject, point, rng):
+            for what, tried in _tried(subject, point, directions):
                 trials[what].append(tried)
         if not any(trials.values()):
             raise InputError("examples yields nothing to judge it at; yield tuples of arguments")

@@ -27,32 +27,32 @@ def check(words: Sequence[str]) -> int:
 
     Raises: InputError for a word that names nothing, or a file with nothing to judge in it.
     """
-    files = [Path(word) for word in words if word.endswith(".py")]
-    names = [word for word in words if not word.endswith(".py")]
     losses, statements = catalog.names("losses"), catalog.names("identities")
-    for name in names:
-        if name not in (*losses, *statements):
-            raise InputError(
-                f"lab check: unknown name {name!r}{suggest(name, (*losses, *statements))}; a file ends in .py"
-            )
+    for word in words:
+        if not word.endswith(".py") and word not in (*losses, *statements):
+            known = suggest(word, (*losses, *statements))
+            raise InputError(f"lab check: unknown name {word!r}{known}; a file's name ends in .py")
+    ledger = [word for word in words if word in statements]
+    rows = list(_rows([word for word in words if word not in statements]))
     code = 0
-    ledger = [name for name in names if name in statements]
     if ledger or not words:
         from lab.ledger import check_ledger
 
         code = check_ledger(ledger)
-    rows = list(_rows(files, [name for name in names if name in losses]))
     return max(code, show(rows)) if rows else code
 
 
-def _rows(files: Sequence[Path], losses: Sequence[str]) -> Iterator[Row]:
-    if not files and not losses:
+def _rows(words: Sequence[str]) -> Iterator[Row]:
+    if not words:
         return
     from lab import bench, userfile
 
-    found = [(name, bench.subject(catalog.get("losses", name)())) for name in losses]
-    for path in files:
-        found += userfile.subjects(path)
+    found: list[tuple[str, bench.Subject]] = []
+    for word in words:
+        if word.endswith(".py"):
+            found += userfile.subjects(Path(word))
+        else:
+            found.append((word, bench.subject(catalog.get("losses", word)())))
     for name, subject in found:
         for verdict in bench.verdicts(subject):
             yield name, verdict
