@@ -27,34 +27,38 @@ def check(words: Sequence[str]) -> int:
 
     Raises: InputError for a word that names nothing, or a file with nothing to judge in it.
     """
-    files = [Path(word) for word in words if word.endswith(".py")]
-    names = [word for word in words if not word.endswith(".py")]
     losses, statements = catalog.names("losses"), catalog.names("identities")
-    for name in names:
-        if name not in (*losses, *statements):
-            raise InputError(
-                f"lab check: unknown name {name!r}{suggest(name, (*losses, *statements))}; a file ends in .py"
-            )
+    for word in words:
+        if not word.endswith(".py") and word not in (*losses, *statements):
+            known = suggest(word, (*losses, *statements))
+            raise InputError(f"lab check: unknown name {word!r}{known}; a file's name ends in .py")
+    ledger = [word for word in words if word in statements]
+    seen, rows = _judged([word for word in words if word not in statements])
     code = 0
-    ledger = [name for name in names if name in statements]
     if ledger or not words:
         from lab.ledger import check_ledger
 
         code = check_ledger(ledger)
-    losses = tuple(name for name in names if name in losses)
-    return max(code, _judge(files, losses)) if files or losses else code
+    if not rows:
+        return code
+    print(*seen, sep="\n")
+    return max(code, show(rows))
 
 
-def _judge(files: Sequence[Path], losses: Sequence[str]) -> int:
-    """Prove what the inputs show, judge at them, and print both; return the exit code."""
+def _judged(words: Sequence[str]) -> tuple[list[str], list[Row]]:
+    """What the inputs show of mistakes, proved before they are used; and the verdicts at them."""
+    if not words:
+        return [], []
     from lab import bench, sighting, userfile
 
-    found = [(name, bench.subject(catalog.get("losses", name)())) for name in losses]
-    for path in files:
-        found += userfile.subjects(path)
-    for name, subject in found:
-        print(*sighting.lines(name, subject), sep="\n")
-    return show([(name, verdict) for name, subject in found for verdict in bench.verdicts(subject)])
+    found: list[tuple[str, bench.Subject]] = []
+    for word in words:
+        if word.endswith(".py"):
+            found += userfile.subjects(Path(word))
+        else:
+            found.append((word, bench.subject(catalog.get("losses", word)())))
+    seen = [said for name, subject in found for said in sighting.lines(name, subject)]
+    return seen, [(name, verdict) for name, subject in found for verdict in bench.verdicts(subject)]
 
 
 def show(rows: Sequence[Row]) -> int:
