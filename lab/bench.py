@@ -89,25 +89,15 @@ def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int
     """Yield the verdict on each claim in each precision: the worst over all examples."""
     for dtype in dtypes:
         trials: dict[str, list[Trial]] = {what: [] for what in subject.claims}
-        for point, directions in directed(subject, dtype, seed):
+        rng = torch.Generator().manual_seed(seed)
+        directions = torch.Generator().manual_seed(seed + 1)  # so that no claim moves another's inputs
+        for point in points(subject, dtype, rng):
             for what, tried in _tried(subject, point, directions):
                 trials[what].append(tried)
         if not any(trials.values()):
             raise InputError("examples yields nothing to judge it at; yield tuples of arguments")
         for found in filter(None, trials.values()):
             yield _diagnosed(sorted(found, key=_badness, reverse=True))
-
-
-def directed(subject: Subject, dtype: torch.dtype, seed: int = SEED) -> Iterator[tuple[Point, dict[str, Tensor]]]:
-    """Yield the points of a seed, and with each a direction for every claim that is a product."""
-    rng = torch.Generator().manual_seed(seed)
-    for point in points(subject, dtype, rng):
-        directions = dict[str, Tensor]()
-        for what in (claim for claim in subject.claims if claim in DIRECTED):
-            with suppress(Exception):  # f itself raises here, which the trial will tell
-                like = point.x if what != "vjp" else subject.f(*point.args)
-                directions[what] = torch.randn(like.shape, generator=rng, dtype=torch.float64).to(dtype)
-        yield point, directions
 
 
 def points(subject: Subject, dtype: torch.dtype, rng: Generator) -> Iterator[Point]:
@@ -134,7 +124,7 @@ def _point(subject: Subject, example: Any, dtype: torch.dtype) -> Point:
     return point
 
 
-def _tried(subject: Subject, point: Point, directions: Mapping[str, Tensor]) -> Iterator[tuple[str, Trial]]:
+def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str, Trial]]:
     truth: Truth | None = None
     why = ""
     with torch.no_grad():
@@ -146,7 +136,7 @@ def _tried(subject: Subject, point: Point, directions: Mapping[str, Tensor]) -> 
             yield next(iter(subject.claims)), Trial(_raised("value", point, error))
             return
         for what, claim in subject.claims.items():
-            direction = directions.get(what)
+            direction = _direction(what, subject, point, rng)
             try:
                 if truth is None:
                     raise exact.FormulaError(why)
@@ -155,6 +145,13 @@ def _tried(subject: Subject, point: Point, directions: Mapping[str, Tensor]) -> 
                 yield what, _estimated(what, claim, subject, point, direction, str(unknown))
             except Exception as error:
                 yield what, Trial(_raised(what, point, error))
+
+
+def _direction(what: str, subject: Subject, point: Point, rng: Generator) -> Tensor | None:
+    if what not in DIRECTED:
+        return None
+    like = point.x if what != "vjp" else subject.f(*point.args)
+    return torch.randn(like.shape, generator=rng, dtype=torch.float64).to(point.x.dtype)
 
 
 def _trial(what: str, claim: Claim, subject: Subject, point: Point, truth: Truth, direction: Tensor | None) -> Trial:

@@ -34,29 +34,26 @@ def check(words: Sequence[str], report: str | None = None) -> int:
     Args: report the file of a page that is written too.
     Raises: InputError for a word that names nothing, a file with nothing to judge, a page that cannot be written.
     """
-    files = [Path(word) for word in words if word.endswith(".py")]
-    names = [word for word in words if not word.endswith(".py")]
     losses, statements = catalog.names("losses"), catalog.names("identities")
-    for name in names:
-        if name not in (*losses, *statements):
-            raise InputError(
-                f"lab check: unknown name {name!r}{suggest(name, (*losses, *statements))}; a file ends in .py"
-            )
+    for word in words:
+        if not word.endswith(".py") and word not in (*losses, *statements):
+            known = suggest(word, (*losses, *statements))
+            raise InputError(f"lab check: unknown name {word!r}{known}; a file's name ends in .py")
     if report is not None:
         from lab import report as page
 
         page.writable(report)
-    named = [name for name in names if name in statements]
+    named = [word for word in words if word in statements]
+    seen, judged = _judged([word for word in words if word not in statements])
     findings: dict[str, Finding] = {}
-    codes, tallies, judged = [0], [], list[Judged]()
+    codes, tallies = [0], list[str]()
     if named or not words:
         from lab import ledger
 
         findings = ledger.judge(named)
         codes.append(ledger.show(findings))
         tallies.append(ledger.tally(findings))
-    if len(named) < len(words):
-        judged, seen = _judged(files, [name for name in names if name in losses])
+    if judged:
         rows = [(name, verdict) for name, _, verdicts in judged for verdict in verdicts]
         print(*seen, sep="\n")
         codes.append(show(rows))
@@ -66,15 +63,20 @@ def check(words: Sequence[str], report: str | None = None) -> int:
     return max(codes)
 
 
-def _judged(files: Sequence[Path], losses: Sequence[str]) -> tuple[list[Judged], list[str]]:
-    """Prove what the inputs show, and judge at them; return the verdicts, and the proof's lines."""
+def _judged(words: Sequence[str]) -> tuple[list[str], list[Judged]]:
+    """What the inputs show of mistakes, proved before they are used; and the verdicts at them."""
+    if not words:
+        return [], []
     from lab import bench, sighting, userfile
 
-    found = [(name, bench.subject(catalog.get("losses", name)())) for name in losses]
-    for path in files:
-        found += userfile.subjects(path)
-    seen = [line for name, subject in found for line in sighting.lines(name, subject)]
-    return [(name, subject, list(bench.verdicts(subject))) for name, subject in found], seen
+    found: list[tuple[str, bench.Subject]] = []
+    for word in words:
+        if word.endswith(".py"):
+            found += userfile.subjects(Path(word))
+        else:
+            found.append((word, bench.subject(catalog.get("losses", word)())))
+    seen = [said for name, subject in found for said in sighting.lines(name, subject)]
+    return seen, [(name, subject, list(bench.verdicts(subject))) for name, subject in found]
 
 
 def show(rows: Sequence[Row]) -> int:

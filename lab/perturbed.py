@@ -10,6 +10,7 @@ than. It is an estimate and no bound, and the verdict says so.
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -33,7 +34,8 @@ def estimated(
     """Judge a claim against torch's derivative `truth` of the same arguments, by an estimated allowance."""
     given = () if direction is None else (direction,)
     dtype = str(point.x.dtype).removeprefix("torch.")
-    mine, theirs = ours(*point.args, *given).detach(), truth(*point.args, *given).detach()
+    exact = tuple(a.double() if isinstance(a, Tensor) and a.is_floating_point() else a for a in (*point.args, *given))
+    mine, theirs = ours(*point.args, *given).detach(), truth(*exact).detach()  # float64 is the truth for float32
     note = f"no reference in higher precision: {why}; what rounding allows is estimated"
     if mine.shape != theirs.shape and mine.numel() == theirs.numel() and what in ("jacobian", "hessian"):
         mine = mine.reshape(theirs.shape)
@@ -54,16 +56,15 @@ def estimated(
         )
     unit = torch.finfo(point.x.dtype).eps / 2
     n = sum(point.args[i].numel() for i in point.floating) + 4
-    moves = torch.zeros_like(theirs)
+    moves = torch.zeros_like(theirs, dtype=torch.float64)
     rng = torch.Generator().manual_seed(0)
     for _ in range(SAMPLES):
         args = _moved(point, unit, rng)
         for f, here in ((ours, mine), (truth, theirs)):
-            moves = torch.maximum(moves, (f(*args, *given).detach().reshape(here.shape) - here).abs())
+            moved = f(*args, *given).detach().reshape(here.shape).double()
+            moves = torch.maximum(moves, (moved - here).abs())
     bound = n * (moves + unit * theirs.abs()) + n * unit * unit * theirs.abs().max()
-    from dataclasses import replace
-
-    found = compare(what, what, mine, theirs, bound)
+    found = compare(what, what, mine.double(), theirs.double(), bound.double())
     found = replace(found, who=Who.NOBODY if found.ratio <= 1 else Who.OURS, dtype=dtype, note=note)
     if found.passed:
         return Trial(found)

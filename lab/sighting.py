@@ -1,6 +1,6 @@
 """Sighting: what the very inputs that a derivation is judged at show of the mistakes that can be made in it.
 
-The bench draws the same examples again, in float64; torch's derivative there stands for the truth, which it need not be
+The same examples are drawn again, in float64; torch's derivative there stands for the truth, which it need not be
 to the last digit to see whether mistakes show. Rounding is taken as `Case.depth` units of the largest entry.
 """
 
@@ -12,6 +12,7 @@ from lab import bench, discern
 from lab.bench import Subject
 from lab.discern import Sight
 from lab.mistake import Case
+from lab.truth import DIRECTED, Point
 
 
 def sights(subject: Subject, seed: int = bench.SEED) -> dict[str, Sight]:
@@ -39,15 +40,24 @@ def lines(name: str, subject: Subject) -> Iterator[str]:
 
 
 def _cases(subject: Subject, seed: int) -> Iterator[Case]:
-    for point, directions in bench.directed(subject, torch.float64, seed):
+    rng, aside = (torch.Generator().manual_seed(seed + i) for i in range(2))
+    for point in bench.points(subject, torch.float64, rng):
         inputs = {name: a for name, a in zip(point.names, point.args, strict=True) if isinstance(a, torch.Tensor)}
         inputs = {point.names[point.wrt]: point.x} | inputs
         for what in subject.claims:
-            direction = directions.get(what)
             try:
+                direction = _direction(what, subject, point, aside)
                 truth = next(iter(bench.by_torch(what, subject, point, direction).values())).detach()
             except Exception:  # torch cannot differentiate it, or it raises, which the bench will tell
                 continue
             if truth.numel() and bool(torch.isfinite(truth).all()):
                 given = inputs | ({} if direction is None else {"direction": direction})
                 yield Case(what, truth, given, bench.letters(subject, point), subject.loss)
+
+
+def _direction(what: str, subject: Subject, point: Point, rng: torch.Generator) -> torch.Tensor | None:
+    """A direction for a product, of any other claim none."""
+    if what not in DIRECTED:
+        return None
+    like = point.x if what != "vjp" else subject.f(*point.args)
+    return torch.randn(like.shape, generator=rng, dtype=torch.float64)

@@ -237,3 +237,15 @@ def test_judging_leaves_the_modules_parameters_alone(mine):
     assert torch.equal(module.layer.w, before)
     assert main(["check", str(path)]) == 0
     assert torch.equal(module.layer.w, before)
+
+
+def test_the_readmes_example_is_judged_as_the_readme_says(mine, capsys):
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    code = re.search(r"```python\n(import torch\nimport lab\n.*?)```", readme, re.DOTALL)
+    shown = re.search(r"```\n(Logistic, .*?)```", readme, re.DOTALL)
+    assert code
+    assert shown
+    assert main(["check", mine(code[1])]) == 1
+    # Up to the last digit of rounding, which another machine may have otherwise.
+    words = [[line.split(",")[0], "WRONG" in line] for line in capsys.readouterr().out.splitlines()]
+    assert words == [[line.split(",")[0], "WRONG" in line] for line in shown[1].splitlines()]

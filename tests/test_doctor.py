@@ -224,6 +224,27 @@ def test_two_mistakes_that_make_one_factor_are_only_weak_evidence(rng):
     assert "weaker evidence" in str(diagnosis)
 
 
+class Huber(Sigmoid):
+    """A loss of its own, with a field that torch gives another meaning, and targets of another shape."""
+
+    weight = "heavy"
+
+    def reference(self, z, y):
+        return torch.nn.functional.huber_loss(z[:, 0], y, reduction="none")
+
+    def gradient(self, z, y):
+        return -(z[:, 0] - y).clamp(-1, 1)[:, None]
+
+
+def test_a_loss_that_is_no_cross_entropy_is_told_what_holds_of_any(rng):
+    p, theta = make_problem(rng, loss="sigmoid", K=1, ridge=0.0)
+    p = replace(p, loss=Huber(), y=p.y[:, 0], outputs=1)
+    truth = oracle.gradient(p.reference, theta)
+    bound = 1e-13 * (1 + truth.abs())
+    dispute = Dispute("gradient", -truth, truth, bound, {"theta": theta}, {"N": 13, "D": 5}, p.loss, p)
+    assert diagnose(dispute).names == ("the gradient's sign",)
+
+
 def test_numbers_that_are_not_finite_are_placed_and_not_explained(rng):
     p, theta = make_problem(rng)
     wrong = p.gradient(theta)

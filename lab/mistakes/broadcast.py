@@ -6,8 +6,10 @@ Row by row that gives p_i − y_j; pulled back, Xᵀ(p_i − y_j)/N of shape (D,
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from lab.anatomy import Rows
 from lab.mistake import Case, Made, Mistake
 
 MEND = "give both the shape (N, 1), or both (N): their difference is (N, N) now"
@@ -21,24 +23,35 @@ class Broadcast(Mistake):
         rows = case.rows
         if rows is None or rows.joint or rows.z.shape[1] != 1 or len(rows.z) < 2:
             return
-        ap, r, N = rows.a * rows.p, rows.r, len(rows.z)
-        name, mean = "(N, 1) against (N)", case.divisor
-        if case.what == "value":
-            pairs = rows.a.T * rows.A - rows.r.T * rows.z
-            for tensor in (pairs, pairs.T) if case.problem is None else (pairs.mean() * N / mean + case.ridge,):
-                yield Made(name, MEND, tensor, moved=True)
-        elif case.what == "gradient":
-            for wrong in (ap - r.T, ap.T - r):
-                yield from (Made(name, MEND, tensor, moved=True) for tensor in _gathered(case, wrong / mean))
+        given = _values(case, rows) if case.what == "value" else _gradients(case, rows)
+        yield from (Made("(N, 1) against (N)", MEND, tensor, moved=True) for tensor in given)
 
 
-def _gathered(case: Case, wrong: Tensor) -> Iterator[Tensor]:
-    """What becomes of p_i − y_j (N, N): as it is, pulled back, or averaged over the pairs and pulled back."""
+def _values(case: Case, rows: Rows) -> Iterator[Tensor]:
+    """Every logit's loss against every target, or its mean."""
     if case.problem is None:
-        yield wrong
+        pairs = rows.a.T * rows.A - rows.r.T * rows.z
+        yield from (pairs, pairs.T)
+    else:
+        mean = rows.a.mean() * rows.A.mean() - rows.r.mean() * rows.z.mean()
+        yield mean * len(rows.z) / case.divisor + case.ridge
+
+
+def _gradients(case: Case, rows: Rows) -> Iterator[Tensor]:
+    """p_i − y_j, or p_j − y_i, as it is; pulled back; or averaged over the pairs. Pulled back without an N×N matrix."""
+    if case.what != "gradient":
         return
-    X, N = case.problem.X, len(wrong)
-    if not bool(case.ridge.any()):
-        yield X.T @ wrong
-    yield X.T @ wrong + case.ridge
-    yield (X.T @ wrong).sum(dim=1, keepdim=True) / N + case.ridge
+    p, y = rows.a * rows.p / case.divisor, rows.r / case.divisor
+    if case.problem is None:
+        yield from (p - y.T, p.T - y)
+        return
+    X, ones = case.problem.X, torch.ones_like(p)
+    all_ = X.T @ ones
+    for left, right, mean in (
+        (X.T @ p @ ones.T, all_ @ y.T, X.T @ p - all_ * y.mean()),
+        (all_ @ p.T, X.T @ y @ ones.T, all_ * p.mean() - X.T @ y),
+    ):
+        if bool(case.ridge.any()):
+            yield left - right
+        yield left - right + case.ridge
+        yield mean + case.ridge
