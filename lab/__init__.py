@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lab.bench import check as check
     from lab.dataset import Batch as Batch
     from lab.dataset import Dataset as Dataset
     from lab.derivation import Derivation as Derivation
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lab.spectrum import Spectrum as Spectrum
 
 _HOMES = {
+    "check": "lab.bench",
     "Batch": "lab.dataset",
     "Dataset": "lab.dataset",
     "Derivation": "lab.derivation",
@@ -38,7 +40,7 @@ _HOMES = {
     "Verdict": "lab.referee",
     "train": "lab.launch",
 }
-_ROOMS = ("datasets", "losses", "models", "optimizers", "oracle", "probes", "referee", "spectrum")
+_ROOMS = ("datasets", "losses", "models", "optimizers", "oracle", "probes", "referee", "spectrum", "testing")
 
 __all__ = [*_HOMES, *_ROOMS]
 

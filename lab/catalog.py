@@ -21,6 +21,7 @@ BASES = {
     "probes": "lab.probe:Probe",
     "optimizers": "lab.optimizer:Optimizer",
     "identities": "lab.identity:Identity",
+    "mistakes": "lab.mistake:Mistake",
 }
 
 

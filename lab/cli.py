@@ -61,8 +61,26 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted or killed")
     train.add_argument("--dry-run", action="store_true", help="check the config, load the data, print sizes, and stop")
 
-    check = _verb(verbs, "check", _check, "judge the statements of the ledger", "lab check chain_rule trace_cyclic")
-    check.add_argument("words", nargs="*", metavar="NAME", help="statements in lab/identities (default: all of them)")
+    check = _verb(
+        verbs,
+        "check",
+        _check,
+        "judge derivations: your own file's, the lab's losses, the ledger",
+        "lab check my_loss.py",
+    )
+    check.add_argument(
+        "words",
+        nargs="*",
+        metavar="NAME | FILE.py",
+        help="your files, losses in lab/losses, statements in lab/identities (default: all statements)",
+    )
+    check.add_argument("--new", metavar="FILE.py", help="write a commented file to start from")
+    check.add_argument("--report", metavar="FILE.html", help="write a page with formulas, code, verdicts and pictures")
+
+    derive = _verb(verbs, "derive", _derive, "print a derivation's page", "lab derive softmax")
+    derive.add_argument(
+        "words", nargs="*", metavar="NAME", help="a loss, a model, a statement, or FILE.py (default: list)"
+    )
 
     board = _verb(verbs, "board", _board, "open TensorBoard on runs", "lab board runs/iris")
     board.add_argument("words", nargs="*", metavar="RUN", help="runs, or folders of runs (default: all of them)")
@@ -120,9 +138,22 @@ def _train(options: argparse.Namespace, argv: Sequence[str]) -> int:
 
 
 def _check(options: argparse.Namespace, argv: Sequence[str]) -> int:
-    from lab.ledger import check_ledger
+    if options.new is not None:
+        if options.words:
+            raise InputError("lab check: --new FILE.py writes one file; leave the rest out")
+        from lab.template import write
 
-    return check_ledger(options.words)
+        print(write(options.new))
+        return 0
+    from lab.checking import check
+
+    return check(options.words, options.report)
+
+
+def _derive(options: argparse.Namespace, argv: Sequence[str]) -> int:
+    from lab.derive import derive
+
+    return derive(options.words)
 
 
 def _board(options: argparse.Namespace, argv: Sequence[str]) -> int:

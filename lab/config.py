@@ -130,6 +130,16 @@ def from_mapping(mapping: Mapping[str, Any], overrides: Mapping[str, Any] | None
     return _validated(merge(_defaults(root, "config"), tree, _KEEP))
 
 
+def made_of(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> Config:
+    """Make the config of a file or a mapping, with `overrides` over it, nested ones merged.
+
+    Raises: InputError as `load` and `from_mapping` do.
+    """
+    if isinstance(config, Mapping):
+        return from_mapping(config, dict(_dotted(overrides)))
+    return load(config, [f"{key}={json.dumps(value)}" for key, value in _dotted(overrides)])
+
+
 def json_schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of a config file, with every kind of every block."""
     models: dict[str, Any] = {}
@@ -263,3 +273,14 @@ def _rehearse(config: Config, root: Node) -> None:
             make()
         except (InputError, ValueError) as error:
             fail(root.at(path).place, path, str(error))
+
+
+def _dotted(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """A nested mapping as dotted keys with their values; an empty mapping stays a value."""
+    pairs: list[tuple[str, Any]] = []
+    for key, value in nested.items():
+        if isinstance(value, Mapping) and value:
+            pairs += _dotted(value, f"{prefix}{key}.")
+        else:
+            pairs.append((prefix + key, value))
+    return pairs

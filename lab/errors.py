@@ -14,14 +14,19 @@ class InputError(Exception):
 
 
 def suggest(word: str, allowed: Iterable[str]) -> str:
-    """The tail of a message about an unknown `word`: `; did you mean 'every'? (allowed: every, on, top)`.
+    """The tail of a message about an unknown `word`: `; did you mean 'every'? (allowed: every, on, top)`."""
+    names = sorted(set(allowed))
+    return f"{guess(word, names)} (allowed: {', '.join(names) or 'none'})"
 
-    The guess is left out where nothing is close; upper and lower case are taken as alike, and `learning_rate` as `lr`.
+
+def guess(word: str, allowed: Iterable[str]) -> str:
+    """`; did you mean 'every'?`, or nothing where no name is close.
+
+    Upper and lower case are taken as alike, and `learning_rate` as `lr`.
     """
     from difflib import get_close_matches
 
     names = {name.lower(): name for name in sorted(allowed)}
     initials = "".join(part[:1] for part in word.lower().split("_"))
     close = [initials] if len(initials) > 1 and initials in names else get_close_matches(word.lower(), names, n=1)
-    guess = f"; did you mean {names[close[0]]!r}?" if close else ""
-    return f"{guess} (allowed: {', '.join(sorted(names.values())) or 'none'})"
+    return f"; did you mean {names[close[0]]!r}?" if close else ""

@@ -15,14 +15,14 @@ Remainder   log R(h) = log C + s log h + c h + d h² + … must have s = the ord
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import torch
 from torch import Tensor
 
 from lab import oracle, rounding
-from lab.referee import compare
+from lab.referee import compare, ratios
 
 Function = Callable[[Tensor], Tensor]
 
@@ -41,7 +41,11 @@ class Role(Enum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """A figure, and the band [low, high] that it lies in if what it is evidence for is so; nan: nothing can be told."""
+    """A figure, and the band [low, high] that it lies in if what it is evidence for is so; nan: nothing can be told.
+
+    To be looked at: `ratios` are |ours − truth| / bound of every entry, of two sides of one shape; `curve` (3, steps)
+    holds a remainder's steps h, sizes R and noises η.
+    """
 
     what: str
     figure: float
@@ -49,6 +53,8 @@ class Evidence:
     high: float
     detail: str
     role: Role = Role.CLAIM
+    ratios: Tensor | None = field(default=None, compare=False, repr=False)
+    curve: Tensor | None = field(default=None, compare=False, repr=False)
 
     @property
     def holds(self) -> bool | None:
@@ -116,7 +122,7 @@ def equality(what: str, ours: Tensor, truth: Tensor, bound: Tensor | float, role
     else:
         excess = "rounding allows none" if not verdict.bound else f"{verdict.ratio:.1e} times what rounding allows"
         detail = f"{verdict.ours:.6g} where {verdict.truth:.6g} is due, {excess}"
-    return Evidence(what, verdict.ratio, 0.0, 1.0, detail, role)
+    return Evidence(what, verdict.ratio, 0.0, 1.0, detail, role, ratios(ours, truth, allowed))
 
 
 def remainder(
@@ -127,9 +133,10 @@ def remainder(
     Args: error the size of the remainder at step h; noise a bound on how far rounding moves it there.
     """
     read = [(h, error(h), noise(h)) for h in STEPS]
+    curve = torch.tensor(read, dtype=torch.float64).T
     clear = [(h, R, eta) for h, R, eta in read if CLEAR * eta < R < math.inf][-POINTS:]
     if len(clear) < POINTS:
-        return untold(what, f"its remainder is above the noise at {len(clear)} steps only", role)
+        return untold(what, f"its remainder is above the noise at {len(clear)} steps only", role, curve)
     h, R, eta = torch.tensor(clear, dtype=torch.float64).T
     t, y = h / h[0], (R / R[0]).log()
     A = torch.stack([torch.ones_like(t), t.log(), t, t * t], dim=1)
@@ -139,11 +146,11 @@ def remainder(
     half = float(weights[1].abs() @ delta) + (abs(bend) + abs(arch) ** 0.5 + float(h[0])) ** 3
     window = f"h from {h[0]:.1e} to {h[-1]:.1e}"
     if half > 0.25:
-        return untold(what, f"order {slope:.3g} ± {half:.2g}, {window}", role)
+        return untold(what, f"order {slope:.3g} ± {half:.2g}, {window}", role, curve)
     detail = f"order {slope:.6g} ± {half:.1g} where {order:g} is due, {window}"
-    return Evidence(what, slope, order - half, order + half, detail, role)
+    return Evidence(what, slope, order - half, order + half, detail, role, curve=curve)
 
 
-def untold(what: str, why: str, role: Role = Role.CLAIM) -> Evidence:
+def untold(what: str, why: str, role: Role = Role.CLAIM, curve: Tensor | None = None) -> Evidence:
     """Evidence from which nothing can be told, and why."""
-    return Evidence(what, math.nan, 0.0, 0.0, f"nothing can be told: {why}", role)
+    return Evidence(what, math.nan, 0.0, 0.0, f"nothing can be told: {why}", role, curve=curve)

@@ -1,5 +1,6 @@
 """From a config to an experiment: everything that a run is made of, built and checked before the first step."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from lab.config import Config
 from lab.dataset import Batch, Data, prepare
 from lab.errors import InputError
 from lab.loop import Batches
+from lab.loss import Loss
 from lab.optimizer import FromTorch, Stateless, Stepper
 from lab.optimizer_schema import torch_kinds
 from lab.probe import Probe
@@ -57,8 +59,9 @@ def assemble(config: Config) -> Experiment:
         dtype=dtype,
         device=device,
     )
-    full = _problem(config, data, data.train, config.ridge)
-    validation = None if data.validation is None else _problem(config, data, data.validation, 0.0)
+    loss = _loss(config, data)
+    full = _problem(config, data, loss, data.train, config.ridge)
+    validation = None if data.validation is None else _problem(config, data, loss, data.validation, 0.0)
     start = config.init * stream(config.seed, "init").standard_normal(full.shape)
     theta = torch.tensor(start, dtype=dtype, device=device)
     return Experiment(config, data, full, validation, config.probes, theta)
@@ -67,7 +70,7 @@ def assemble(config: Config) -> Experiment:
 def describe(experiment: Experiment) -> dict[str, str]:
     """Say what a run would be: sizes, and the memory that data and Hessian take. For `--dry-run`."""
     config, data, full = experiment.config, experiment.data, experiment.full
-    (D, K), P = full.shape, full.X.shape[1] * full.y.shape[1]
+    (D, K), P = full.shape, math.prod(full.shape)
     each = full.X.element_size()
     held_out = 0 if data.validation is None else len(data.validation.X)
     batch = config.batch_size or full.N
@@ -83,17 +86,31 @@ def describe(experiment: Experiment) -> dict[str, str]:
     }
 
 
-def _problem(config: Config, data: Data, batch: Batch, ridge: float) -> Problem:
-    loss = config.build("loss")
+def _loss(config: Config, data: Data) -> Loss:
+    """The config's loss, with what it takes from the training rows; of a validation row it knows nothing."""
+    loss, classes = config.build("loss"), len(data.classes)
     try:
-        y = loss.encode(batch.y, len(data.classes), batch.X.dtype)
+        nothing = loss.encode(data.train.y[:0], classes, data.train.X.dtype)
     except ValueError as error:
         raise InputError(f"loss.kind: {error}") from None
-    y = y.T.contiguous().T  # column by column in memory, as the logits that it meets
+    try:
+        loss = loss.fitted(data.train.y, classes)
+        loss.divisor(nothing)  # refuses a reduction to no one number
+    except ValueError as error:
+        raise InputError(f"loss: {error}") from None
+    return loss
+
+
+def _problem(config: Config, data: Data, loss: Loss, batch: Batch, ridge: float) -> Problem:
+    y = loss.encode(batch.y, len(data.classes), batch.X.dtype)
+    if y.ndim > 1:
+        y = y.T.contiguous().T  # column by column in memory, as the logits that it meets
     held = batch.X.new_ones(batch.X.shape[1], 1)
     if data.intercept and not config.ridge_intercept:
         held[-1] = 0
-    return Problem(loss, config.build("model"), batch.X, y, ridge, held)
+    return Problem(
+        loss, config.build("model"), batch.X, y, ridge, held, outputs=len(data.classes) if y.ndim == 1 else None
+    )
 
 
 def _device(name: str) -> torch.device:

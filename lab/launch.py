@@ -59,11 +59,7 @@ def train(config: str | Path | Mapping[str, Any], *, runs: str | Path = "runs", 
     replace keys of the config, nested ones merged: `lab.train("configs/iris.yaml", optimizer={"lr": 0.1})`.
     Raises: InputError where config or data are wrong.
     """
-    if isinstance(config, Mapping):
-        made = configs.from_mapping(config, dict(_dotted(overrides)))
-    else:
-        made = configs.load(config, [f"{key}={json.dumps(value)}" for key, value in _dotted(overrides)])
-    return launch(assemble(made), runs, Silent(), argv=[])
+    return launch(assemble(configs.made_of(config, overrides)), runs, Silent(), argv=[])
 
 
 def launch(experiment: Experiment, root: str | Path, watcher: Watcher, argv: Sequence[str]) -> Run:
@@ -91,14 +87,3 @@ def resume(folder: RunFolder, experiment: Experiment, watcher: Watcher) -> Run:
             f"is {experiment.data.sha256[:12]}…); restore them, or start a new run"
         )
     return Run(folder, train_in(experiment, folder, watcher), experiment)
-
-
-def _dotted(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """A nested mapping as dotted keys with their values; an empty mapping stays a value."""
-    pairs: list[tuple[str, Any]] = []
-    for key, value in nested.items():
-        if isinstance(value, Mapping) and value:
-            pairs += _dotted(value, f"{prefix}{key}.")
-        else:
-            pairs.append((prefix + key, value))
-    return pairs

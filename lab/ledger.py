@@ -32,8 +32,12 @@ def judge(names: Iterable[str] = ()) -> dict[str, Finding]:
 
 
 def check_ledger(names: Iterable[str] = ()) -> int:
+    """Judge these statements and print their table; return as `show`."""
+    return show(judge(names))
+
+
+def show(findings: Mapping[str, Finding]) -> int:
     """Print the table of these statements; return 0 where every verdict is the expected one, 1 where one is not."""
-    findings = judge(names)
     if sys.stdout.isatty():
         _show(findings)
     else:

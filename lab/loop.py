@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -49,7 +49,7 @@ class Batches:
     """The batch of each step: all rows, or mini-batches in an order drawn afresh for each epoch.
 
     The order depends on (seed, epoch) alone, so that any step's batch can be had again without the steps before it.
-    The last batch of an epoch has what rows remain; its mean is over those.
+    The last batch of an epoch has what rows remain; a batch's mean is over its own rows, and by their own weights.
     """
 
     full: Problem
@@ -65,4 +65,4 @@ class Batches:
         order = stream(self.seed, "batches", epoch).permutation(N)
         rows = torch.tensor(order[index * size : (index + 1) * size], device=self.full.X.device)
         full = self.full
-        return Problem(full.loss, full.model, full.X[rows], full.y[rows], full.ridge, full.held)
+        return replace(full, X=full.X[rows], y=full.y[rows])

@@ -1,13 +1,14 @@
 """Loss: a derivation in logit space, row by row.
 
-A loss maps one row's logits z in R^K and target y to a number. The mean over rows, the ridge and the chain rule
-through a model are written once, in `lab.problem`; a loss knows none of them.
+A loss maps one row's logits z in R^K and target y to a number. What its mean over rows divides by is a number of the
+targets alone, so the loss says it (`divisor`); the sum itself, the ridge and the chain rule through a model are written
+once, in `lab.problem`, and a loss knows none of them.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Generator, Tensor
@@ -19,10 +20,14 @@ from lab.derivation import Derivation
 class Loss(Derivation):
     """Row-wise loss ℓ(z, y) with its derivatives with respect to the logits z.
 
-    Every method takes logits `z` (N, K) and targets `y` (N, K) of one floating dtype, and treats each row alone.
-    The contract is `value`, `gradient` and `hvp`; the matrix `hessian` and its `diagonal` follow from `hvp`, and are
-    overridden where a formula is shorter.
+    Every method takes logits `z` (N, K) and targets `y`, and treats each row alone: y is (N, K) in the logits' dtype,
+    or what else a loss says that it takes (softmax: class indices (N,)). The contract is `value`, `gradient` and
+    `hvp`; the matrix `hessian` and its `diagonal` follow from `hvp`, and are overridden where a formula is shorter.
+
+    `reduction` says, in torch's words, what number many rows make together; row by row it changes nothing.
     """
+
+    reduction: Literal["mean", "sum", "none"] = field(default="mean", kw_only=True)
 
     # |∇³ℓ[u, u, v]| ≤ self_concordance · max|v| · ∇²ℓ[u, u]. Canonical losses of the exponential family have 1
     # (Poisson, σ) or 2 (softmax, whose logits move relative to each other). The referee's bounds rest on it.
@@ -46,7 +51,7 @@ class Loss(Derivation):
 
     @abstractmethod
     def encode(self, labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
-        """Turn labels into targets (N, K).
+        """Turn labels into the targets that the other methods take.
 
         Args: labels class indices (N,), or a 0/1 matrix (N, L) of L labels; classes the number of classes or labels.
         Raises: ValueError where this loss has no use for such labels; the message says which loss has.
@@ -54,7 +59,50 @@ class Loss(Derivation):
 
     @abstractmethod
     def correct(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return the fraction of each row's labels that the logits predict, (N,)."""
+        """Return the fraction of each row's labels that the logits predict, (N,); nan for a row that is left out."""
+
+    def fitted(self, labels: Tensor, classes: int) -> Self:
+        """Return this loss with what it takes from the training rows' labels, as balanced weights; else itself.
+
+        Args: labels and classes as `encode` has them. Raises: ValueError where options do not fit them.
+        """
+        return self
+
+    def divisor(self, y: Tensor) -> float:
+        """Return what the sum of the rows' values is divided by: their number for a mean, 1 for a sum.
+
+        No rows at all sum to 0, and so does their mean here (torch: nan): nothing was asked of the model.
+        Raises: ValueError for `reduction` none, which leaves many numbers and no one to train on.
+        """
+        if self.reduction == "none":
+            raise ValueError("reduction 'none' leaves a value for each row, and no one loss to train on; use mean")
+        return 1.0 if self.reduction == "sum" else self.mass(y)
+
+    def mass(self, y: Tensor) -> float:
+        """Return what a mean over rows divides by: their number, unless the loss weighs them; never 0 for 0 rows."""
+        return float(len(y) or 1)
+
+    @property
+    def weighs(self) -> bool:
+        """Whether `mass` is a sum of weights, which has a rounding of its own, and not a count."""
+        return False
+
+    def reduced(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the rows' values as `reduction` has them: their mean or sum, 0-d, or one for each row, (N,)."""
+        rows = self.value(z, y)
+        return rows if self.reduction == "none" else rows.sum() / self.divisor(y)
+
+    def reduced_reference(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return torch's own mean or sum of the loss, 0-d: `divisor` is judged by it, so it must not use it."""
+        rows = self.reference(z, y)
+        return rows.sum() if self.reduction == "sum" or not len(y) else rows.mean()
+
+    def subtracted(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return r (N, K), the part of ∇ℓ = μ(z) − r that the targets make: y, unless the loss weighs or smooths it.
+
+        The bounds on rounding rest on it, as μ and r are each as exact as their size, whatever they leave together.
+        """
+        return y
 
     def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return `value` (N,) and `gradient` (N, K); a loss whose two share work overrides it."""
@@ -68,6 +116,33 @@ class Loss(Derivation):
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the diagonal of each row's logit Hessian, (N, K)."""
         return self.hessian(z, y).diagonal(dim1=1, dim2=2)
+
+    def hessian_map(self, z: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the map U ↦ h U of each row's logit Hessian h, for many directions at one z.
+
+        The map takes and returns (N, K, m): m directions for every row. A loss whose `hvp` begins with work that
+        depends on z alone does it here once.
+        """
+        return lambda U: torch.stack([self.hvp(z, y, u) for u in U.unbind(2)], dim=2)
+
+    def factor(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return F (N, K, r) with F Fᵀ each row's logit Hessian: here V √w of its eigenvalues w and eigenvectors V.
+
+        Raises: ValueError where some row's Hessian is not positive semi-definite, and so has no such factor.
+        """
+        w, V = torch.linalg.eigh(self.hessian(z, y))
+        size = w.abs().amax(dim=1, keepdim=True)
+        if bool((w < -4 * z.shape[1] * torch.finfo(w.dtype).eps * size).any()):
+            raise ValueError(f"{type(self).__name__} is not convex at these logits: its Hessian has no real factor")
+        return V * w.clamp(min=0).sqrt()[:, None, :]
+
+    def drift(self, v: Tensor) -> Tensor:
+        """Return δ (N,) with e^{−δ} h(z) ⪯ h(z + v) ⪯ e^δ h(z) for every z; v (N, K) is how each row's logits move.
+
+        With M-self-concordance f(t) = uᵀh(z + tv)u has |f′| ≤ M max|v| f, so log f moves by at most M max|v|. What a
+        loss returns in its place must be a seminorm of v: δ(a + b) ≤ δ(a) + δ(b) and δ(ca) = |c| δ(a).
+        """
+        return self.self_concordance * v.abs().amax(dim=1)
 
     def flat(self, K: int) -> tuple[int, str]:
         """Return how many directions of R^K no row's Hessian ever sees, and why (the reason completes "as …")."""

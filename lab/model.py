@@ -35,6 +35,11 @@ class Model(ABC):
         """Return Σ_n,k g_nk ∇²z_nk V, (D, K); None where the model is linear in θ, whose second derivative is 0."""
         return None
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether z is linear in θ: `curvature` is then not there, and any number of columns of V or g may be given."""
+        return type(self).curvature is Model.curvature
+
     def dependent(self, X: Tensor) -> int:
         """Return how many columns of X depend linearly on the others: each leaves K directions of θ unseen."""
         return X.shape[1] - int(torch.linalg.matrix_rank(X))

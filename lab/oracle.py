@@ -3,8 +3,9 @@
 Nothing here knows the lab: f is any function of one tensor that returns a 0-d tensor.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,6 +32,22 @@ def gradient(f: Scalar, x: Tensor) -> Tensor:
     return value_and_gradient(f, x)[1]
 
 
+def decomposed_gradient(f: Scalar, x: Tensor) -> Tensor:
+    """Return ∇f(x) by `torch.func.grad`, which differentiates some operations through a decomposition of their own."""
+    with torch.enable_grad():
+        found: Tensor = torch.func.grad(f)(x.detach().clone())
+    return found.detach()
+
+
+def pulled_back(f: Callable[..., Tensor], inputs: Sequence[Tensor], which: int, g: Tensor) -> Tensor:
+    """Return gᵀ ∂f/∂inputs[which], in that input's shape, by reverse mode, which runs hand-written backward passes."""
+    with torch.enable_grad():
+        leaves = [x.detach().requires_grad_(i == which) for i, x in enumerate(inputs)]
+        out = f(*leaves)
+        (found,) = torch.autograd.grad(out, leaves[which], g, allow_unused=True, materialize_grads=True)
+    return found.detach()
+
+
 def hvp(f: Scalar, x: Tensor, v: Tensor) -> Tensor:
     """Return ∇²f(x) v, in x's shape: forward mode over reverse mode, with no Hessian in between.
 
@@ -53,15 +70,16 @@ def hessian(f: Scalar, x: Tensor, rows: int = 1) -> Tensor:
     transforms run on a few columns at a time.
     """
     P = x.numel()
-    if P * rows * x.element_size() <= CHUNK_BYTES:
-        full: Tensor = torch.func.hessian(f)(x)
-        return full.reshape(P, P)
-    chunk = max(1, CHUNK_BYTES // (rows * x.element_size()))
-    units = torch.eye(P, dtype=x.dtype, device=x.device).view(P, *x.shape)
-    columns: Tensor = torch.func.vmap(lambda v: torch.func.jvp(torch.func.grad(f), (x,), (v,))[1], chunk_size=chunk)(
-        units
-    )
-    return columns.reshape(P, P)
+    # Under no_grad torch.func.hessian(logdet) is 0 without a word: its backward formula is then no function of x.
+    with torch.enable_grad():
+        if P * rows * x.element_size() <= CHUNK_BYTES:
+            full: Tensor = torch.func.hessian(f)(x)
+            return full.reshape(P, P).detach()
+        chunk = max(1, CHUNK_BYTES // (rows * x.element_size()))
+        units = torch.eye(P, dtype=x.dtype, device=x.device).view(P, *x.shape)
+        product = torch.func.vmap(lambda v: torch.func.jvp(torch.func.grad(f), (x,), (v,))[1], chunk_size=chunk)
+        columns: Tensor = product(units)
+    return columns.reshape(P, P).detach()
 
 
 @dataclass(frozen=True)
@@ -81,3 +99,36 @@ class Objective:
     def hessian(self, theta: Tensor) -> Tensor:
         """∇²f(θ), (P, P)."""
         return hessian(self.f, theta)
+
+
+def is_function(kind: object) -> bool:
+    """Whether a class is a `torch.autograd.Function`: a forward pass with a backward pass written by hand."""
+    return isinstance(kind, type) and issubclass(kind, torch.autograd.Function) and kind is not torch.autograd.Function
+
+
+class Context:
+    """What a forward pass is given to save its tensors in, where nobody will ask for them."""
+
+    needs_input_grad: tuple[bool, ...] = ()
+
+    def save_for_backward(self, *tensors: Tensor) -> None:
+        """Do nothing; likewise below."""
+
+    save_for_forward = mark_dirty = mark_non_differentiable = save_for_backward
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Do nothing."""
+
+
+def forward_alone(kind: Any) -> Callable[..., Tensor]:
+    """Return a Function's forward pass as a plain function, which torch differentiates by its own rules."""
+    if kind.setup_context is not torch.autograd.Function.setup_context:
+        forward: Callable[..., Tensor] = kind.forward
+        return forward
+    return lambda *args: kind.forward(Context(), *args)
+
+
+def called_with(module: torch.nn.Module, names: Sequence[str], *args: Any) -> Any:
+    """Call a module with other parameters and buffers: `args` are its inputs, then a tensor for each of `names`."""
+    split = len(args) - len(names)
+    return torch.func.functional_call(module, dict(zip(names, args[split:], strict=True)), args[:split])

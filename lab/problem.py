@@ -1,11 +1,12 @@
 """Problem: a loss, a model and data put together by the chain rule, with mean and ridge, in the parameters θ.
 
-    L(θ)   = (1/N) Σ_n ℓ(z_n, y_n) + (ρ/2) ‖θ∘m‖²,   z = f(X; θ)
-    ∇L     = (1/N) Jᵀ g + ρ m∘θ,                     g = ∂ℓ/∂z (N, K), J = ∂z/∂θ
-    ∇²L V  = (1/N) (Jᵀ (h·JV) + Σ g·∇²z·V) + ρ m∘V,  h = ∂²ℓ/∂z² row by row
-    ∇²L    = (1/N) (Jᵀ h J + Σ g·∇²z) + ρ diag m
+    L(θ)   = (1/M) Σ_n ℓ(z_n, y_n) + (ρ/2) ‖θ∘m‖²,   z = f(X; θ)
+    ∇L     = (1/M) Jᵀ g + ρ m∘θ,                     g = ∂ℓ/∂z (N, K), J = ∂z/∂θ
+    ∇²L V  = (1/M) (Jᵀ (h·JV) + Σ g·∇²z·V) + ρ m∘V,  h = ∂²ℓ/∂z² row by row
+    ∇²L    = (1/M) (Jᵀ h J + Σ g·∇²z) + ρ diag m
 
-m (D, 1) is 1 for the rows of θ that the ridge holds and 0 for the intercept's, unless told otherwise.
+M is the loss's divisor: the number of rows N, or the weight of those that count, or 1 for a sum. m (D, 1) is 1 for the
+rows of θ that the ridge holds and 0 for the intercept's, unless told otherwise.
 
 Rows are worked on in blocks that stay in cache: X is read from memory once for both its products, and no (N, K) or
 (N, K, D) intermediate of the whole data is ever held. The blocks depend on the shapes alone, so results are
@@ -29,8 +30,9 @@ BLOCK_BYTES = 2 << 20  # of X, and of what is made from it: about a second-level
 class Problem:
     """The mean loss of a model on data, with ridge.
 
-    Args: X (N, D) and targets y (N, K), of one floating dtype and device; ridge ρ ≥ 0; held (D, 1), 1 where the ridge
-    holds that row of θ. Everything is a function of θ (D, K), and nothing here records a graph.
+    Args: X (N, D) and targets y as the loss takes them, on one device; ridge ρ ≥ 0; held (D, 1), 1 where the ridge
+    holds that row of θ; outputs K, where targets (N,) do not tell it. Everything is a function of θ (D, K), and nothing
+    here records a graph. Raises: ValueError where K is not known, or the loss's reduction leaves no one number.
     """
 
     loss: Loss
@@ -39,6 +41,11 @@ class Problem:
     y: Tensor
     ridge: float = 0.0
     held: Tensor | None = None
+    outputs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.outputs is None and self.y.ndim < 2:
+            raise ValueError("class indices do not tell how many classes there are; give Problem(…, outputs=K)")
 
     @property
     def N(self) -> int:
@@ -48,7 +55,12 @@ class Problem:
     @property
     def shape(self) -> tuple[int, int]:
         """Shape (D, K) of θ."""
-        return self.X.shape[1], self.y.shape[1]
+        return self.X.shape[1], self.outputs or self.y.shape[1]
+
+    @cached_property
+    def divisor(self) -> float:
+        """M, what the sum over rows is divided by."""
+        return self.loss.divisor(self.y)
 
     @property
     def mask(self) -> Tensor:
@@ -60,7 +72,7 @@ class Problem:
         total = theta.new_zeros(())
         for X, y in self.blocks():
             total += self.loss.value(self.model.forward(X, theta), y).sum()
-        return self._with_penalty(total / self.N, theta)
+        return self._with_penalty(total / self.divisor, theta)
 
     def gradient(self, theta: Tensor) -> Tensor:
         """∇L(θ), (D, K)."""
@@ -68,7 +80,7 @@ class Problem:
         for X, y in self.blocks():
             g = self.loss.gradient(self.model.forward(X, theta), y)
             total += self.model.pullback(X, theta, g)
-        return self._with_ridge(total.div_(self.N), theta)
+        return self._with_ridge(total.div_(self.divisor), theta)
 
     def value_and_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """L(θ) and ∇L(θ) in one pass over the rows."""
@@ -77,7 +89,7 @@ class Problem:
             rows, g = self.loss.value_and_gradient(self.model.forward(X, theta), y)
             value += rows.sum()
             gradient += self.model.pullback(X, theta, g)
-        return self._with_penalty(value / self.N, theta), self._with_ridge(gradient.div_(self.N), theta)
+        return self._with_penalty(value / self.divisor, theta), self._with_ridge(gradient.div_(self.divisor), theta)
 
     def hvp(self, theta: Tensor, V: Tensor) -> Tensor:
         """∇²L(θ) V, (D, K), for a direction V (D, K)."""
@@ -88,7 +100,7 @@ class Problem:
             bent = self.model.curvature(X, theta, self.loss.gradient(z, y), V) if self._bends else None
             if bent is not None:
                 total += bent
-        return self._with_ridge(total.div_(self.N), V)
+        return self._with_ridge(total.div_(self.divisor), V)
 
     def hessian(self, theta: Tensor) -> Tensor:
         """∇²L(θ), (D·K, D·K), row d·K + k; in blocks of rows, beside the result a few megabytes are held."""
@@ -96,7 +108,7 @@ class Problem:
         H = theta.new_zeros(D, K, D, K)
         for X, y in self.blocks(width=2 * D * K):
             self.model.gauss_newton(X, theta, self.loss.hessian(self.model.forward(X, theta), y), out=H)
-        H = H.view(D * K, D * K).div_(self.N)
+        H = H.view(D * K, D * K).div_(self.divisor)
         if self._bends:
             H += self._bending(theta)
         if self.ridge:
@@ -105,15 +117,13 @@ class Problem:
 
     def reference(self, theta: Tensor) -> Tensor:
         """L(θ) by torch's own loss and plain tensor operations: the bare function that an oracle differentiates."""
-        rows = self.loss.reference(self.model.forward(self.X, theta), self.y)
-        return rows.mean() + self.ridge / 2 * (self.mask * theta.square()).sum()
+        mean = self.loss.reduced_reference(self.model.forward(self.X, theta), self.y)
+        return mean + self.ridge / 2 * (self.mask * theta.square()).sum()
 
     def correct(self, theta: Tensor) -> Tensor:
-        """Fraction of labels predicted right, a 0-d tensor."""
-        total = theta.new_zeros(())
-        for X, y in self.blocks():
-            total += self.loss.correct(self.model.forward(X, theta), y).sum()
-        return total / self.N
+        """Fraction of labels predicted right, a 0-d tensor, among the rows that the loss does not leave out."""
+        rows = torch.cat([self.loss.correct(self.model.forward(X, theta), y) for X, y in self.blocks()])
+        return rows.nanmean()
 
     @cached_property
     def flat_directions(self) -> list[tuple[int, str]]:
@@ -124,7 +134,7 @@ class Problem:
         columns of rank r, the null space of Jᵀ h J has dimension D·K − r(K − c) = r·c + (D − r)·K.
         """
         X = self.X if not self.ridge else self.X[:, self.mask[:, 0] == 0]
-        D, K = X.shape[1], self.y.shape[1]
+        D, K = X.shape[1], self.shape[1]
         if D == 0:
             return []
         lost = self.model.dependent(X)
@@ -138,12 +148,12 @@ class Problem:
         return type(self.model).curvature is not Model.curvature
 
     def _bending(self, theta: Tensor) -> Tensor:
-        """(1/N) Σ g·∇²z as a matrix, a column for each unit direction."""
+        """(1/M) Σ g·∇²z as a matrix, a column for each unit direction."""
         D, K = self.shape
         units = torch.eye(D * K, dtype=theta.dtype, device=theta.device).view(D * K, D, K)
         g = self.loss.gradient(self.model.forward(self.X, theta), self.y)
         columns = [self.model.curvature(self.X, theta, g, V) for V in units]
-        return torch.stack([c.reshape(-1) for c in columns if c is not None], dim=1) / self.N
+        return torch.stack([c.reshape(-1) for c in columns if c is not None], dim=1) / self.divisor
 
     def blocks(self, width: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         D, K = self.shape

@@ -35,6 +35,12 @@ def provenance(*, data_sha256: str, argv: Sequence[str], seed: int, **more: Any)
     }
 
 
+def versions() -> str:
+    """What computes here, in a line: the packages whose rounding it is, Python, the machine's kind."""
+    packages = ", ".join(f"{name} {_version(name)}" for name in ("lab", "torch", "numpy"))
+    return f"{packages}, Python {platform.python_version()}, {platform.machine()}"
+
+
 def _checkout() -> Path | None:
     """The folder that lab's source is in, if it is a checkout; not the site-packages of somebody else's repository."""
     root = Path(__file__).resolve().parent.parent

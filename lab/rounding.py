@@ -7,13 +7,17 @@ entrywise. Each bound below is for one computation; a difference of two is held 
 Logits      |δz| ≤ d = γ_D |X||θ|                                                          (N, K)
 Logit gradient g(z), and how it moves when z does. With h the row's Hessian, which is positive semi-definite,
             |h_kl| ≤ √h_kk √h_ll, so |δg_k| ≤ √h_kk Σ_l √h_ll d_l. Evaluating g at given logits costs another
-            c u (|g| + 2|y|): its parts are exponentials, whose condition is the size of their argument,
-            c = 8 + K + 2 max|z|, and for a canonical loss they are p = g + y and y.
+            c u (|g| + 2|r|): its parts are exponentials, whose condition is the size of their argument,
+            c = 8 + K + 2 max|z|, and for a canonical loss they are μ = g + r and r, r being the targets, each by its
+            weight (`Loss.subtracted`); without options μ = p and r = y.
 Logit Hessian  A loss that is M-self-concordant has e^{−Md} h ⪯ h(z + δz) ⪯ e^{Md} h, so |δh_kl| ≤ M max d √h_kk √h_ll
-            to first order. Evaluating costs c u: relative to h by hand, but relative to p for who computes p(1 − p)
-            by a difference. With r_k = √(h_kk + p_k), both have |δh_kl| ≤ e r_k r_l, e = M max d + c u.
-Product     h u for u = JV: |δ(hu)_k| ≤ r_k Σ_l r_l (e + γ_D)|X||V|_l.
-In θ        ∇: |X|ᵀ|δg|/N + γ_N |X|ᵀ|g|/N, and 4u for scaling and adding the ridge's ρ|θ|. Likewise for the others.
+            to first order. Evaluating costs c u: relative to h by hand, but relative to μ for who computes p(1 − p)
+            by a difference. With s_k = √(h_kk + |μ_k|), both have |δh_kl| ≤ e s_k s_l, e = M max d + c u.
+Product     h u for u = JV: |δ(hu)_k| ≤ s_k Σ_l s_l (e + γ_D)|X||V|_l.
+Value       ℓ moves by Σ|g|d with the logits; its parts are max z, rᵀz and a logarithm, so evaluating it costs
+            c u (|ℓ| + Σ|r|(|z| + max|z|)).
+In θ        ∇: |X|ᵀ|δg|/N + γ_N |X|ᵀ|g|/N, and 4u for scaling and adding the ridge's ρ|θ|. Likewise for the others. N
+            stands for the loss's divisor; where that is itself a sum of N weights, it has another γ_N.
 """
 
 from collections.abc import Iterator
@@ -33,51 +37,63 @@ def gamma(n: float, dtype: torch.dtype) -> float:
 
 @dataclass(frozen=True)
 class Block:
-    """A block of n rows and what the bounds need of them, named as above: y, z, d, g, h_kk, r (n, K); e, c u (n, 1)."""
+    """A block of n rows and what the bounds need of them, named as above: r, z, d, g, h_kk, s (n, K); e, c u (n, 1)."""
 
     X: Tensor
     X_abs: Tensor
     y: Tensor
+    r: Tensor
     z: Tensor
     d: Tensor
     g: Tensor
     h: Tensor
-    r: Tensor
+    s: Tensor
     e: Tensor
     cu: Tensor
 
 
+def value_bound(problem: Problem, theta: Tensor) -> float:
+    """Bound the rounding of L(θ)."""
+    n, total = gamma(_terms(problem), theta.dtype), theta.new_zeros(())
+    for block in _blocks(problem, theta):
+        size, r, z = problem.loss.value(block.z, block.y).abs(), block.r.abs(), block.z.abs()
+        own = block.cu[:, 0] * (size + (r * (z + z.amax(dim=1, keepdim=True))).sum(dim=1))
+        total += ((block.g.abs() * block.d).sum(dim=1) + own + n * size).sum()
+    penalty = problem.ridge / 2 * (problem.mask * theta.square()).sum()
+    return float(total / problem.divisor + gamma(theta.numel() + 4, theta.dtype) * penalty)
+
+
 def gradient_bound(problem: Problem, theta: Tensor) -> Tensor:
     """Bound the rounding of ∇L(θ), entrywise, (D, K)."""
-    n, total = gamma(problem.N + 2, theta.dtype), torch.zeros_like(theta)
+    n, total = gamma(_terms(problem), theta.dtype), torch.zeros_like(theta)
     for block in _blocks(problem, theta):
         root, size = block.h.sqrt(), block.g.abs()
         moved = root * (root * block.d).sum(dim=1, keepdim=True)
-        error = moved + block.cu * (size + 2 * block.y.abs()) + n * size
+        error = moved + block.cu * (size + 2 * block.r.abs()) + n * size
         total += problem.model.pullback(block.X_abs, theta.abs(), error)
-    return total / problem.N + _ridge_rounding(problem, theta)
+    return total / problem.divisor + _ridge_rounding(problem, theta)
 
 
 def hvp_bound(problem: Problem, theta: Tensor, V: Tensor) -> Tensor:
     """Bound the rounding of ∇²L(θ) V, entrywise, (D, K)."""
     D, model = problem.shape[0], problem.model
-    n, total = gamma(problem.N + 2, theta.dtype), torch.zeros_like(theta)
+    n, total = gamma(_terms(problem), theta.dtype), torch.zeros_like(theta)
     for block in _blocks(problem, theta):
         U = problem.loss.hvp(block.z, block.y, model.pushforward(block.X, theta, V))
         moved = (block.e + gamma(D, theta.dtype)) * model.pushforward(block.X_abs, theta.abs(), V.abs())
-        error = block.r * (block.r * moved).sum(dim=1, keepdim=True) + n * U.abs()
+        error = block.s * (block.s * moved).sum(dim=1, keepdim=True) + n * U.abs()
         total += model.pullback(block.X_abs, theta.abs(), error)
-    return total / problem.N + _ridge_rounding(problem, V)
+    return total / problem.divisor + _ridge_rounding(problem, V)
 
 
 def hessian_bound(problem: Problem, theta: Tensor) -> Tensor:
-    """Bound the rounding of ∇²L(θ), entrywise, (D·K, D·K): |X|ᵀ ((e + γ_N) r_k r_l) |X|/N, block by block."""
+    """Bound the rounding of ∇²L(θ), entrywise, (D·K, D·K): |X|ᵀ ((e + γ_N) s_k s_l) |X|/N, block by block."""
     D, K = problem.shape
-    n, out = gamma(problem.N + 2, theta.dtype), theta.new_zeros(D, K, D, K)
+    n, out = gamma(_terms(problem), theta.dtype), theta.new_zeros(D, K, D, K)
     for block in _blocks(problem, theta, width=2 * D * K):
-        weight = (block.e + n)[:, :, None] * block.r[:, :, None] * block.r[:, None, :]
+        weight = (block.e + n)[:, :, None] * block.s[:, :, None] * block.s[:, None, :]
         problem.model.gauss_newton(block.X_abs, theta, weight, out=out)
-    bound = out.view(D * K, D * K) / problem.N
+    bound = out.view(D * K, D * K) / problem.divisor
     bound.diagonal().add_(_ridge_rounding(problem, torch.ones_like(theta)).reshape(-1))
     return bound
 
@@ -85,11 +101,11 @@ def hessian_bound(problem: Problem, theta: Tensor) -> Tensor:
 def hessian_norm_bound(problem: Problem, theta: Tensor, trace: float) -> float:
     """Bound the 2-norm of ∇²L(θ)'s rounding, given its trace.
 
-    |δH| ≤ (γ_N + e) G entrywise for G = Σ_n (r_n ⊗ |x_n|)(r_n ⊗ |x_n|)ᵀ/N, which is positive semi-definite, so
-    ‖δH‖₂ ≤ (γ_N + e) ‖G‖₂ ≤ (γ_N + e) tr G. By hand r is √diag h, and tr G is tr H without the ridge.
+    |δH| ≤ (γ_N + e) G entrywise for G = Σ_n (s_n ⊗ |x_n|)(s_n ⊗ |x_n|)ᵀ/N, which is positive semi-definite, so
+    ‖δH‖₂ ≤ (γ_N + e) ‖G‖₂ ≤ (γ_N + e) tr G. By hand s is √diag h, and tr G is tr H without the ridge.
     """
     e = max(float(block.e.max()) for block in _blocks(problem, theta))
-    return (gamma(problem.N + 2, theta.dtype) + e) * trace
+    return (gamma(_terms(problem), theta.dtype) + e) * trace
 
 
 def _blocks(problem: Problem, theta: Tensor, width: int = 0) -> Iterator[Block]:
@@ -98,10 +114,15 @@ def _blocks(problem: Problem, theta: Tensor, width: int = 0) -> Iterator[Block]:
     for X, y in problem.blocks(width):
         X_abs, z = X.abs(), model.forward(X, theta)
         d = gamma(D, theta.dtype) * model.forward(X_abs, theta.abs())
-        g, h = loss.gradient(z, y), loss.diagonal(z, y).abs()
+        g, h, r = loss.gradient(z, y), loss.diagonal(z, y).abs(), loss.subtracted(z, y)
         cu = unit * (8 + K + 2 * z.abs().amax(dim=1, keepdim=True))
         e = loss.self_concordance * d.amax(dim=1, keepdim=True) + cu
-        yield Block(X, X_abs, y, z, d, g, h, (h + (g + y).abs()).sqrt(), e, cu)
+        yield Block(X, X_abs, y, r, z, d, g, h, (h + (g + r).abs()).sqrt(), e, cu)
+
+
+def _terms(problem: Problem) -> int:
+    """How many roundings a sum over rows and its division take: N + 2, and N for a divisor that is a sum itself."""
+    return (2 if problem.loss.weighs else 1) * problem.N + 2
 
 
 def _ridge_rounding(problem: Problem, V: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ import inspect
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
@@ -71,7 +72,8 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 def _listed(hint: Any) -> Any:
     """A tuple's hint that takes a list too: YAML has no tuples, and strict pydantic takes no list for one."""
     bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    if bare is not tuple and get_origin(bare) is not tuple:
+    choices = get_args(bare) if get_origin(bare) in (Union, UnionType) else (bare,)
+    if not any(choice is tuple or get_origin(choice) is tuple for choice in choices):
         return hint
     return Annotated[hint, BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 
 from lab import spectrum
+from lab.doctor import diagnosed
 from lab.experiment import Experiment
 from lab.loop import Visit, walk
 from lab.probe import Reading, Step
@@ -123,9 +124,11 @@ class Session:
                 continue
             row[tag] = reading.ratio
             if not reading.passed:
-                row[tag + FAILURE] = str(reading)
-                if tag not in self.failures:
-                    self.failures[tag] = f"step {visit.t}: {reading}"
+                first = tag not in self.failures
+                words = str(diagnosed(reading) if first else reading)
+                row[tag + FAILURE] = words
+                if first:
+                    self.failures[tag] = f"step {visit.t}: {words}"
                     self._watcher.say(self.failures[tag])
         for sink in self._sinks:
             sink.write(visit.t, row)

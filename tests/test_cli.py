@@ -138,7 +138,7 @@ def test_configs_name_the_schema(configs):
 
 
 def test_help_shows_an_example_for_every_verb(capsys):
-    for verb in ("train", "check", "board", "runs", "schema"):
+    for verb in ("train", "check", "derive", "board", "runs", "schema"):
         with pytest.raises(SystemExit) as stop:
             main([verb, "--help"])
         assert stop.value.code == 0

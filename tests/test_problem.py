@@ -64,7 +64,7 @@ def test_flat_directions_count_the_zero_eigenvalues(rng):
         (0.0, [(5, "softmax ignores a common shift"), (6, "2 columns of X depend on the others")]),
         (0.1, [(1, "softmax ignores a common shift")]),
     ):
-        p = Problem(Softmax(), Linear(), X, y, ridge, held)
+        p = Problem(Softmax(), Linear(), X, y, ridge, held, outputs=3)
         assert p.flat_directions == expected
         zeros = (torch.linalg.eigvalsh(p.hessian(theta)).abs() < 1e-12).sum()
         assert zeros == sum(count for count, _ in expected)

@@ -6,78 +6,130 @@ Value      ℓ = −y log σ(z) − (1 − y) log σ(−z) = log(1 + e^z) − yz
 Gradient   d/dz log(1 + e^z) = e^z/(1 + e^z) = σ(z),    so ∇ℓ = σ(z) − y
 Hessian    σ′ = σ(z) σ(−z),                             so H = diag σ(z)σ(−z) over the labels; y is gone from it
 Product    Hu = σ(z)σ(−z)∘u
+Options    Weights v (K,) of the labels and ρ (K,) of their ones, and y anywhere in [0, 1], put a = v(1 − y) and
+           b = vρy for 1 − y and y:  ℓ = a log(1 + e^z) + b log(1 + e^{−z}),  ∇ℓ = a σ(z) − b σ(−z) = (a + b) σ(z) − b,
+           H = diag (a + b) σ(z)σ(−z).
+Factor     H = FFᵀ with F = diag √((a + b) σ(z)σ(−z))
 Labels     A row's loss is the sum over its K labels; with `average` it is their mean, and every line above is
-           divided by K. (torch's mean of binary_cross_entropy_with_logits averages over rows and labels alike.)
+           divided by K: torch's multilabel_soft_margin_loss. Its mean of binary_cross_entropy_with_logits averages over
+           rows and labels alike, which is `average` too; its sum over both is `reduction` sum without.
+Mean       It divides by N, whatever v and ρ. Without rows it is 0 (torch: nan).
 
 True of it
-    0 < σ(z)σ(−z) ≤ 1/4, with equality at z = 0: convex, and flat in no direction.
-    ∇³ℓ = σ′(z)(1 − 2σ(z)), so |∇³ℓ[u, u, v]| ≤ |v| ∇²ℓ[u, u]  (Bach 2010, §2).
+    0 < σ(z)σ(−z) ≤ 1/4, with equality at z = 0: convex, and flat in no direction but that of a label of weight 0.
+    ∇³ℓ = (a + b) σ′(z)(1 − 2σ(z)), so |∇³ℓ[u, u, v]| ≤ max|v| ∇²ℓ[u, u]  (Bach 2010, §2).
 
 Numerics
     σ(z) − 1 cancels for y = 1. With s = 1 − 2y, which is 1 for y = 0 and −1 for y = 1: ℓ = log(1 + e^{sz}) and
-    ∇ℓ = s σ(sz), in which nothing cancels at any logit. logaddexp(sz, 0), not softplus, which is linear above 20.
+    ∇ℓ = s σ(sz), in which nothing cancels at any logit. With options aσ(z) − bσ(−z) does the same, as a or b is 0
+    where y is 1 or 0: each entry of gradient and Hessian is exact to (4 + K) u, u the unit of rounding, down to the
+    smallest normal number. For y between, |δ∇ℓ| ≤ (4 + K) u (aσ(z) + bσ(−z)): the digits that the two parts share are
+    lost, and no others.
+    log(1 + e^x) = max(x, 0) + log1p(e^{−|x|}), not softplus, which is linear above 20 and has a second derivative of 0
+    there. σ(z)σ(−z) = 1/(e^z + 2 + e^{−z}) is a sum of positive numbers, and not 0 in the tail where the label is right,
+    as the Hessian of torch's multilabel_soft_margin_loss is from 40 on.
+    z = ±∞ is a label that is certain: the loss is 0 where it is right (torch: ∞ − ∞ = nan), ∞ where it is wrong.
 
 Source     Bishop, Pattern Recognition and Machine Learning (2006), §4.3.2; Böhning, Ann. Inst. Statist. Math. 44
            (1992); Bach, Self-concordant analysis for logistic regression, Electron. J. Statist. 4 (2010).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
+from annotated_types import Ge
 from torch import Generator, Tensor
 from torch.nn import functional
 
 from lab.loss import Loss
+from lab.losses._weights import balanced, checked, require, vector
 
 
 @dataclass(frozen=True)
 class Sigmoid(Loss):
-    """Binary and multi-label cross-entropy: one logit for each yes-or-no label; `average` divides by their number."""
+    """Binary and multi-label cross-entropy: one logit for each yes-or-no label; `average` divides by their number.
+
+    `weight` and `pos_weight` have K entries, as torch has them: of a label, and of its ones besides. `class_weight`
+    `balanced` sets both from all training rows: n/(2 n₀) for a label's zeros and n/(2 n₁) for its ones.
+    """
 
     average: bool = False
+    weight: tuple[Annotated[float, Ge(0)], ...] | None = None
+    pos_weight: tuple[Annotated[float, Ge(0)], ...] | None = None
+    class_weight: Literal["balanced"] | None = None
 
     self_concordance: ClassVar[float] = 1.0
 
-    def value(self, z: Tensor, y: Tensor) -> Tensor:
-        """ℓ = Σ_k log(1 + e^{sz}), s = 1 − 2y, (N,).
+    def __post_init__(self) -> None:
+        if self.class_weight not in (None, "balanced"):
+            raise ValueError(f"class_weight: {self.class_weight!r} is unknown; give 'balanced', or weight, pos_weight")
+        if self.class_weight and (self.weight is not None or self.pos_weight is not None):
+            raise ValueError("class_weight 'balanced' sets weight and pos_weight; give one or the other")
+        object.__setattr__(self, "weight", checked("weight", self.weight))
+        object.__setattr__(self, "pos_weight", checked("pos_weight", self.pos_weight))
 
-        Args: z logits (N, K); y targets (N, K), each 0 or 1.
+    def value(self, z: Tensor, y: Tensor) -> Tensor:
+        """ℓ = Σ_k a log(1 + e^z) + b log(1 + e^{−z}), (N,).
+
+        Args: z logits (N, K); y targets (N, K), each 0 or 1, or between.
         """
-        return self._scale(_softplus((1 - 2 * y) * z).sum(dim=1), z)
+        return self.value_and_gradient(z, y)[0]
 
     def gradient(self, z: Tensor, y: Tensor) -> Tensor:
-        """∇ℓ = σ(z) − y = s σ(sz), (N, K).
+        """∇ℓ = aσ(z) − bσ(−z), (N, K), which is s σ(sz) without options.
 
-        Args: z logits (N, K); y targets (N, K), each 0 or 1.
+        Args: z logits (N, K); y targets (N, K), each 0 or 1, or between.
         """
-        s = 1 - 2 * y
-        return self._scale(s * torch.sigmoid(s * z), z)
+        return self.value_and_gradient(z, y)[1]
 
     def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        s = 1 - 2 * y
-        sz = s * z
-        return self._scale(_softplus(sz).sum(dim=1), z), self._scale(s * torch.sigmoid(sz), z)
+        # Nearly always y is 0 or 1. To see that is cheaper than the second exponential that any other y asks for.
+        if not self.weighs_labels and torch.equal(y * y, y):
+            s = 1 - 2 * y
+            sz = s * z
+            return self._scale(_softplus(sz).sum(dim=1), z), self._scale(s * torch.sigmoid(sz), z)
+        a, b = self._shares(z, y)
+        terms = _times(a, _softplus(z)) + _times(b, _softplus(-z))
+        return self._scale(terms.sum(dim=1), z), self._scale(a * torch.sigmoid(z) - b * torch.sigmoid(-z), z)
 
     def hvp(self, z: Tensor, y: Tensor, u: Tensor) -> Tensor:
-        """Hu = σ(z)σ(−z)∘u, (N, K).
+        """Hu = (a + b) σ(z)σ(−z)∘u, (N, K).
 
-        Args: z logits (N, K); y targets (N, K), unused, H does not depend on them; u directions (N, K).
+        Args: z logits (N, K); y targets (N, K), on which H depends by pos_weight alone; u directions (N, K).
         """
         return self.diagonal(z, y) * u
 
     def hessian(self, z: Tensor, y: Tensor) -> Tensor:
-        """H = diag σ(z)σ(−z), (N, K, K)."""
+        """H = diag (a + b) σ(z)σ(−z), (N, K, K)."""
         return torch.diag_embed(self.diagonal(z, y))
 
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
-        """σ(z)σ(−z), (N, K); in this form it is not lost to 1 − σ = 0 at large logits."""
-        return self._scale(torch.sigmoid(z) * torch.sigmoid(-z), z)
+        """(a + b) σ(z)σ(−z), (N, K), as 1/(e^{|z|} + 2 + e^{−|z|}): one exponential, and no 1 − σ = 0 at large logits."""
+        e = z.abs().exp_()
+        h = e.reciprocal().add_(e).add_(2).reciprocal_()
+        if self.weighs_labels:
+            a, b = self._shares(z, y)
+            h *= a + b
+        return self._scale(h, z)
+
+    def hessian_map(self, z: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+        """U ↦ (a + b) σ(z)σ(−z)∘U, (N, K, m)."""
+        h = self.diagonal(z, y)[:, :, None]
+        return lambda U: h * U
+
+    def factor(self, z: Tensor, y: Tensor) -> Tensor:
+        """F = diag √((a + b) σ(z)σ(−z)), (N, K, K)."""
+        return torch.diag_embed(self.diagonal(z, y).sqrt())
 
     def reference(self, z: Tensor, y: Tensor) -> Tensor:
         """torch's own binary cross-entropy with logits, summed (or averaged) over the labels, (N,)."""
-        entries = functional.binary_cross_entropy_with_logits(z, y, reduction="none")
+        weight, pos_weight = (
+            None if given is None else vector(what, given, z).to(z.dtype)
+            for what, given in (("weight", self.weight), ("pos_weight", self.pos_weight))
+        )
+        entries = functional.binary_cross_entropy_with_logits(z, y, weight, pos_weight=pos_weight, reduction="none")
         return entries.mean(dim=1) if self.average else entries.sum(dim=1)
 
     def encode(self, labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
@@ -88,19 +140,56 @@ class Sigmoid(Loss):
             )
         return (labels[:, None] if labels.ndim == 1 else labels).to(dtype)
 
+    def fitted(self, labels: Tensor, classes: int) -> Self:
+        """This loss, with `balanced` weights of zeros and ones, n/(2 n₀) and n/(2 n₁), as v and vρ of each label."""
+        ones = (labels[:, None] if labels.ndim == 1 else labels).bool()
+        for what, given in (("weight", self.weight), ("pos_weight", self.pos_weight)):
+            require(what, given, ones.shape[1])
+        if self.class_weight is None or (labels.ndim == 1 and classes != 2):
+            return self
+        of_zeros, of_ones = balanced(torch.stack([(~ones).sum(dim=0), ones.sum(dim=0)]), "label")
+        ratio = tuple((of_ones / of_zeros).tolist())
+        return replace(self, weight=tuple(of_zeros.tolist()), pos_weight=ratio, class_weight=None)
+
+    def subtracted(self, z: Tensor, y: Tensor) -> Tensor:
+        """b, (N, K)."""
+        return self._scale(self._shares(z, y)[1], z)
+
     def correct(self, z: Tensor, y: Tensor) -> Tensor:
         """Fraction of a row's labels on whose side of 0 the logit lies, (N,)."""
         return ((z > 0) == (y > 0.5)).to(z.dtype).mean(dim=1)
+
+    def flat(self, K: int) -> tuple[int, str]:
+        count = 0 if self.weight is None else self.weight.count(0.0)
+        return count, f"{'a label has' if count == 1 else f'{count} labels have'} weight 0" if count else ""
+
+    @property
+    def weighs_labels(self) -> bool:
+        """Whether any label or its ones have a weight."""
+        return self.weight is not None or self.pos_weight is not None or self.class_weight is not None
+
+    def _shares(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """a = v(1 − y) and b = vρy, (N, K)."""
+        if self.class_weight is not None:
+            raise ValueError("class_weight 'balanced' is counted on training rows first: loss.fitted(labels, classes)")
+        v = vector("weight", self.weight, z)
+        return v.to(z.dtype) * (1 - y), (v * vector("pos_weight", self.pos_weight, z)).to(z.dtype) * y
 
     def _scale(self, x: Tensor, z: Tensor) -> Tensor:
         return x / z.shape[1] if self.average else x
 
     def _examples(self, rng: Generator, scale: float) -> Iterator[tuple[Tensor, Tensor]]:
-        for N, K in ((13, 4), (7, 1)):
+        given = self.weight or self.pos_weight
+        for N, K in ((13, 4), (7, 1)) if given is None else ((3 * len(given) + 1, len(given)),):
             z = scale * torch.randn(N, K, generator=rng, dtype=torch.float64)
             yield z, torch.randint(2, (N, K), generator=rng).to(z.dtype)
 
 
 def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x), to full relative accuracy at any x."""
-    return torch.logaddexp(x, torch.zeros_like(x))
+    """log(1 + e^x) = max(x, 0) + log1p(e^{−|x|}), to full relative accuracy at any x."""
+    return torch.log1p(torch.exp(-x.abs())).add_(x.relu())
+
+
+def _times(weight: Tensor, x: Tensor) -> Tensor:
+    """weight·x, and 0 where the weight is 0, whatever x is."""
+    return torch.where(weight == 0, 0.0, weight * x)

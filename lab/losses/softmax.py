@@ -1,125 +1,296 @@
-"""Softmax cross-entropy, for classes that exclude each other.
+"""Softmax cross-entropy, for classes that exclude each other, with all that torch's `cross_entropy` takes.
 
-One row: logits z, direction u in R^K; target y one-hot, Σy = 1; p = softmax(z), p_k = exp z_k / Σ_c exp z_c.
+One row: logits z, direction u in R^K; p = softmax(z), p_k = exp z_k / Σ_c exp z_c; target y one-hot, Σy = 1.
 
 Value      ℓ = −Σ_k y_k log p_k = log Σ_c exp z_c − yᵀz
 Gradient   ∂/∂z_k log Σ_c exp z_c = exp z_k / Σ_c exp z_c = p_k,   so ∇ℓ = p − y
 Hessian    ∂p_k/∂z_l = p_k (δ_kl − p_l),                           so H = diag p − ppᵀ; y is gone from it
 Product    Hu = p∘u − p (pᵀu) = p∘(u − pᵀu)                        no K×K matrix
 
+Options    All of them put numbers r ≥ 0 in y's place. With R = Σr, weights w, smoothing α and W = Σw:
+               class index y      r = m[(1 − α) w_y e_y + (α/K) w],   R = m[(1 − α) w_y + (α/K) W]
+               probabilities q    r = w∘((1 − α) q + α/K)
+           where m = 0 if y is `ignore_index`, else 1: such a row is left out, its class stays in the softmax. Then
+               ℓ = R log Σ exp z − rᵀz = −Σ r_k log p_k,   ∇ℓ = Rp − r,   H = R (diag p − ppᵀ),   Hu = R p∘(u − pᵀu).
+Mean       Over class indices it divides by D = Σ m w_y, the weight of the rows that count; over probabilities by N.
+           (So hard labels and the equal probabilities part where there are weights.) Where nothing counts, the sum is 0
+           and so is the mean: torch's loss is nan there, 0/0, though its gradient is 0 where all rows are ignored and
+           nan where they weigh nothing; a batch that asks nothing of the model should not end a run.
+
+Factor     Cholesky's, in closed form. With the tail s_k = Σ_{l≥k} p_l:  H = R FFᵀ,  F lower triangular (K, K−1),
+           F_kk = √(p_k s_{k+1}/s_k),   F_lk = −p_l √(p_k/(s_k s_{k+1})) for l > k.
+           Eliminating class k from diag p − ppᵀ/s with Σp = s leaves the same form in the classes after it, with
+           s_{k+1} for s_k: p_l − p_l²/s_k − F_lk² = p_l − p_l²/s_{k+1}, as 1/s_k + p_k/(s_k s_{k+1}) = 1/s_{k+1}.
+           (diag √p − p√pᵀ is a factor too, with K columns, and with a diagonal √p(1 − p) in which p cancels.)
+
 True of it
-    uᵀHu = Σ p u² − (Σ p u)² = Var_p(u) ≥ 0: the loss is convex.
+    uᵀHu = R (Σ p u² − (Σ p u)²) = R Var_p(u) ≥ 0: the loss is convex.
     Var_p(u) = 0 for u = 1, and for no other direction while all p > 0: H sees everything but a common shift.
-    diag H = p∘(1 − p), and 1 − p_k = Σ_{c≠k} p_c.
-    K = 2 is the sigmoid loss of z₂ − z₁.
-    |∇³ℓ[u, u, v]| = |Cov_p((u − pᵀu)², v)| ≤ (max v − min v) Var_p(u) ≤ 2 max|v| Var_p(u)  (Bach 2010, §2).
+    diag H = R p∘(1 − p), and 1 − p_k = Σ_{c≠k} p_c.
+    K = 2 is the sigmoid loss of z₂ − z₁. K = 1 has p = 1: value, gradient and Hessian are 0.
+    |∇³ℓ[u, u, v]| = R |Cov_p((u − pᵀu)², v)| ≤ (max v − min v) R Var_p(u) ≤ 2 max|v| uᵀHu  (Bach 2010, §2), so that
+    log uᵀH(z + v)u moves by at most max v − min v.
 
 Numerics
     At a target's own logit p − 1 cancels: in float32 nothing is left of it above z = 17. But 1 − p_y is the mass of
-    the other classes, r = Σ_{c≠y} p_c, a sum of positive numbers. So with p̃ = p∘(1 − y):  r = Σ p̃ and
-    ∇ℓ = p̃ − y r. By the same token ℓ = −log p_y = −log1p(−r) where r is small, and diag H pairs the largest p with
-    the sum of the others.
+    the other classes, a sum of positive numbers: ∇ℓ = p apart from the target's entry, which is −Σ_{c≠y} p_c. By the
+    same token ℓ = −log1p(−Σ_{c≠y} p_c) where that is small, and diag H pairs each p with the sum of the others. In
+    general p_k = p_k Σp and R = Σr give, with the terms c = k gone,
+        ∇ℓ_k = A_k − B_k,   A_k = p_k Σ_{c≠k} r_c,   B_k = r_k Σ_{c≠k} p_c,
+    in which A and B are products of sums of what is not negative. For class indices without smoothing one of them is 0
+    and every entry is exact to (4 + K + spread) u, spread = max z − min z and u the unit of rounding. With smoothing,
+    or probabilities, both are there, and |δ∇ℓ_k| ≤ (4 + K + spread) u (A_k + B_k): an entry that vanishes where
+    p_k = r_k/R loses the digits that A and B share, and no others; the inputs' own rounding moves it as much. Every
+    entry of H is exact to (4 + K + spread) u. All of this down to the smallest normal number.
+    p comes of exp(z − max z); where a Hessian entry multiplies two of them, the rounding of z − max z is recovered
+    (Knuth's TwoSum) and put back, or it would count twice.
+    A logit of −∞ is a class that cannot be: p = 0 there. The value is ∞ where r asks for it, and where r = 0 the class
+    adds nothing (torch: 0·∞ = nan for probabilities). A logit of ∞ is nan, as ∞ − ∞; in torch too.
 
 Source     Bishop, Pattern Recognition and Machine Learning (2006), §4.3.4; Böhning, Ann. Inst. Statist. Math. 44
-           (1992); Bach, Self-concordant analysis for logistic regression, Electron. J. Statist. 4 (2010).
+           (1992); Bach, Self-concordant analysis for logistic regression, Electron. J. Statist. 4 (2010); Tanabe &
+           Sagae, An exact Cholesky decomposition and the generalized inverse of the variance-covariance matrix of the
+           multinomial distribution, J. R. Statist. Soc. B 54 (1992); Szegedy et al., Rethinking the Inception
+           architecture (2016), §7, for α; Knuth, The Art of Computer Programming 2, §4.2.2, theorem B.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, Self
 
 import torch
+from annotated_types import Ge, Le
 from torch import Generator, Tensor
 from torch.nn import functional
 
 from lab.loss import Loss
+from lab.losses._simplex import others_than, softmax, softmax_and_others
+from lab.losses._weights import balanced, checked, require, vector
+
+NOBODY = -100  # torch's ignore_index where none is given: no class has it
 
 
 @dataclass(frozen=True)
 class Softmax(Loss):
-    """Multiclass cross-entropy: K logits for K classes, of which one is right."""
+    """Multiclass cross-entropy: K logits for K classes; options as in torch's cross_entropy.
+
+    Targets are class indices (N,), int64, or probabilities (N, K), which need not sum to 1. `weight` has K entries;
+    `class_weight` is the same by scikit-learn's name, and may be `balanced`: n/(K n_c), counted on all training rows.
+    """
+
+    weight: tuple[Annotated[float, Ge(0)], ...] | None = None
+    ignore_index: int = NOBODY
+    label_smoothing: Annotated[float, Ge(0), Le(1)] = 0.0
+    class_weight: Literal["balanced"] | tuple[Annotated[float, Ge(0)], ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.weight is not None and self.class_weight is not None:
+            raise ValueError("weight and class_weight are the same thing; give one of them")
+        if not 0 <= self.label_smoothing <= 1:
+            raise ValueError(f"label_smoothing: {self.label_smoothing} is no share; it must lie in [0, 1]")
+        object.__setattr__(self, "weight", checked("weight", self.weight))
+        if isinstance(self.class_weight, str):
+            if self.class_weight != "balanced":
+                raise ValueError(f"class_weight: {self.class_weight!r} is unknown; give 'balanced' or a list")
+        else:
+            object.__setattr__(self, "weight", checked("class_weight", self.class_weight) or self.weight)
+            object.__setattr__(self, "class_weight", None)
 
     def value(self, z: Tensor, y: Tensor) -> Tensor:
-        """ℓ = −log p_y, (N,); as −log1p(−r) where the others' mass r is below a half, which keeps tiny losses exact.
+        """ℓ = −Σ r_k log p_k, (N,), to full relative accuracy however small.
 
-        Args: z logits (N, K); y one-hot targets (N, K).
+        Args: z logits (N, K); y class indices (N,) or probabilities (N, K).
         """
         return self.value_and_gradient(z, y)[0]
 
     def gradient(self, z: Tensor, y: Tensor) -> Tensor:
-        """∇ℓ = p − y, (N, K), as p̃ − y r so that the target's entry does not cancel.
+        """∇ℓ = Rp − r, (N, K), in which nothing cancels that need not.
 
-        Args: z logits (N, K); y one-hot targets (N, K).
+        Args: z logits (N, K); y class indices (N,) or probabilities (N, K).
         """
-        others = _others(_log_softmax(z).exp(), y)
-        return torch.addcmul(others, y, others.sum(dim=1, keepdim=True), value=-1)
+        return self.value_and_gradient(z, y)[1]
 
     def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        log_p = _log_softmax(z)
-        others = _others(log_p.exp(), y)
-        r = others.sum(dim=1, keepdim=True)
-        value = torch.where(r[:, 0] < 0.5, -torch.log1p(-r[:, 0]), -(y * log_p).sum(dim=1))
-        return value, torch.addcmul(others, y, r, value=-1)
+        if y.ndim > 1 or self.label_smoothing:
+            return self._shared_value_and_gradient(z, y)
+        t = self._labels(y)
+        top = z.amax(dim=1, keepdim=True)
+        e = (z - top).exp_()
+        own = e.gather(1, t)
+        rest = e.scatter_(1, t, 0.0).sum(dim=1, keepdim=True)
+        total = rest + own
+        others = rest / total  # Σ_{c≠y} p_c
+        value = torch.where(others < 0.5, -torch.log1p(-others), total.log() + (top - z.gather(1, t)))
+        gradient = e.div_(total).scatter_(1, t, -others)
+        R = self._total(z, y)
+        if R is None:
+            return value[:, 0], gradient
+        return torch.where(R == 0, 0.0, R * value)[:, 0], gradient.mul_(R)
+
+    def _shared_value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The same where more than one class has a share r_k: ℓ = −Σ r_k log p_k and ∇ℓ = A − B."""
+        r, rest = self._shares(z, y)
+        d, p, others = softmax_and_others(z)
+        log_p = torch.where(p > 0.5, torch.log1p(-others), d - d.exp().sum(dim=1, keepdim=True).log())
+        return -torch.where(r == 0, 0.0, r * log_p).sum(dim=1), p * rest - r * others
 
     def hvp(self, z: Tensor, y: Tensor, u: Tensor) -> Tensor:
-        """Hu = p∘(u − pᵀu), (N, K). Zero where u is constant along K: softmax ignores a common shift.
+        """Hu = R p∘(u − pᵀu), (N, K). Zero where u is constant along K: softmax ignores a common shift.
 
-        Args: z logits (N, K); y targets (N, K), unused, H does not depend on them; u directions (N, K).
+        Args: z logits (N, K); y class indices (N,) or probabilities (N, K), of which H has R alone; u (N, K).
         """
-        p = _softmax(z)
-        return p * (u - (p * u).sum(dim=1, keepdim=True))
+        p, R = softmax(z), self._total(z, y)
+        Hu = p * (u - (p * u).sum(dim=1, keepdim=True))
+        return Hu if R is None else R * Hu
 
     def hessian(self, z: Tensor, y: Tensor) -> Tensor:
-        """H = diag p − ppᵀ, (N, K, K)."""
-        p = _softmax(z)
+        """H = R (diag p − ppᵀ), (N, K, K)."""
+        _, p, others = softmax_and_others(z)
         H = -p[:, :, None] * p[:, None, :]
-        H.diagonal(dim1=1, dim2=2).copy_(p * _complement(p))
-        return H
+        H.diagonal(dim1=1, dim2=2).copy_(p * others)
+        R = self._total(z, y)
+        return H if R is None else H.mul_(R[:, :, None])
 
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
-        """diag H = p∘(1 − p), (N, K)."""
-        p = _softmax(z)
-        return p * _complement(p)
+        """diag H = R p∘(1 − p), (N, K)."""
+        _, p, others = softmax_and_others(z)
+        R = self._total(z, y)
+        return p * others if R is None else p * others * R
+
+    def hessian_map(self, z: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+        """U ↦ R p∘(U − pᵀU), (N, K, m)."""
+        p, R = softmax(z)[:, :, None], self._total(z, y)
+        q = p if R is None else R[:, :, None] * p
+
+        def product(U: Tensor) -> Tensor:
+            W = q * U
+            return W.addcmul_(p, W.sum(dim=1, keepdim=True), value=-1)
+
+        return product
+
+    def factor(self, z: Tensor, y: Tensor) -> Tensor:
+        """√R F (N, K, K−1), the exact Cholesky factor of H; 0 in the columns of classes after which nothing is left."""
+        p, R = softmax(z), self._total(z, y)
+        s = p.flip(1).cumsum(dim=1).flip(1)
+        head, tail = (p / s)[:, :-1].sqrt().nan_to_num(nan=0.0), s[:, 1:]
+        below = -p[:, :, None] * (head / tail.sqrt()).nan_to_num(nan=0.0, posinf=0.0)[:, None, :]
+        F = below.tril(-1)
+        F.diagonal(dim1=1, dim2=2).copy_(head * tail.sqrt())
+        return F if R is None else F.mul_(R[:, :, None].sqrt())
+
+    def drift(self, v: Tensor) -> Tensor:
+        """max v − min v, (N,): a shift common to all classes moves nothing."""
+        return v.amax(dim=1) - v.amin(dim=1)
 
     def reference(self, z: Tensor, y: Tensor) -> Tensor:
-        """torch's own cross-entropy with probability targets, (N,)."""
-        return functional.cross_entropy(z, y, reduction="none")
+        """torch's own cross-entropy of each row, (N,)."""
+        return self._torch(z, y, "none")
+
+    def reduced_reference(self, z: Tensor, y: Tensor) -> Tensor:
+        """torch's own mean or sum, 0-d; the sum where nothing counts, whose mean torch gives as nan."""
+        empty = self.reduction == "mean" and (not len(y) or (y.ndim == 1 and not self._weight_of(y, z.dtype).any()))
+        return self._torch(z, y, "sum" if empty else self.reduction)
+
+    def _torch(self, z: Tensor, y: Tensor, reduction: str) -> Tensor:
+        weight = None if self.weight is None else self._vector(z).to(z.dtype)
+        return functional.cross_entropy(
+            z, y, weight, ignore_index=self.ignore_index, label_smoothing=self.label_smoothing, reduction=reduction
+        )
 
     def encode(self, labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
-        """One-hot targets (N, K) of class indices (N,)."""
+        """Class indices (N,), as they are; a row of K probabilities would be another target (see Mean)."""
         if labels.ndim != 1:
             raise ValueError("softmax wants one class a row, and there are several target columns; use sigmoid")
-        return functional.one_hot(labels, classes).to(dtype)
+        return labels.long()
+
+    def fitted(self, labels: Tensor, classes: int) -> Self:
+        """This loss, with `balanced` weights n/(K n_c) counted on class indices (N,), ignored ones among them."""
+        if self.ignore_index >= classes:
+            raise ValueError(f"ignore_index: there is no class {self.ignore_index} among {classes}, counted from 0")
+        require("weight", self.weight, classes)
+        if self.class_weight is None or labels.ndim != 1:
+            return self
+        weights = balanced(torch.bincount(labels, minlength=classes), "class")
+        return replace(self, weight=tuple(weights.tolist()), class_weight=None)
+
+    def mass(self, y: Tensor) -> float:
+        """D = Σ m w_y over class indices, N over probabilities; 1 where nothing counts and the sum is 0."""
+        if y.ndim > 1:
+            return super().mass(y)
+        D = float(self._weight_of(y, torch.float64).sum())
+        counts = bool(self.label_smoothing) and bool((y != self.ignore_index).any())
+        return D if D or counts else 1.0
+
+    @property
+    def weighs(self) -> bool:
+        return self.weight is not None
+
+    def subtracted(self, z: Tensor, y: Tensor) -> Tensor:
+        """r, (N, K)."""
+        return self._shares(z, y)[0]
 
     def correct(self, z: Tensor, y: Tensor) -> Tensor:
-        """1 where the largest logit is the target's (the first of equals), else 0, (N,)."""
-        return (z.argmax(dim=1) == y.argmax(dim=1)).to(z.dtype)
+        """1 where the largest logit is the target's (the first of equals), else 0, (N,); nan for an ignored row."""
+        if y.ndim > 1:
+            return (z.argmax(dim=1) == y.argmax(dim=1)).to(z.dtype)
+        return (z.argmax(dim=1) == y).to(z.dtype).masked_fill(y == self.ignore_index, torch.nan)
 
     def flat(self, K: int) -> tuple[int, str]:
         return 1, "softmax ignores a common shift"
 
+    def _labels(self, y: Tensor) -> Tensor:
+        """Class indices as a column (N, 1), with 0 in place of an ignored one, which may be no index."""
+        if y.is_floating_point():
+            raise ValueError("targets (N,) are class indices, so they must be whole numbers; probabilities are (N, K)")
+        return y.long().masked_fill(y == self.ignore_index, 0)[:, None]
+
+    def _total(self, z: Tensor, y: Tensor) -> Tensor | None:
+        """R = Σr of each row, (N, 1); None where it is 1 in every row."""
+        if y.ndim > 1:
+            return self._shares(z, y)[0].sum(dim=1, keepdim=True)
+        if self.weight is None and self.class_weight is None:
+            kept = y != self.ignore_index
+            return None if bool(kept.all()) else kept.to(z.dtype)[:, None]
+        w = self._vector(z)
+        R = ((1 - self.label_smoothing) * w + self.label_smoothing * w.mean()).to(z.dtype)
+        return R[self._labels(y)] * (y != self.ignore_index)[:, None]
+
+    def _shares(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """r and Σ_{c≠k} r_c, both (N, K)."""
+        w = self._vector(z)
+        own, smooth = (1 - self.label_smoothing) * w, self.label_smoothing / len(w) * w
+        if y.ndim > 1:
+            if self.ignore_index >= 0:
+                raise ValueError("ignore_index leaves out class indices, and these targets are probabilities (N, K)")
+            r = torch.addcmul(smooth.to(z.dtype), y, own.to(z.dtype))
+            return r, others_than(r)
+        t, kept = self._labels(y), (y != self.ignore_index)[:, None]
+        own, smooth, rest = (v.to(z.dtype).expand_as(z) for v in (own, smooth, others_than(smooth)))
+        mine = own.gather(1, t)
+        r = smooth.scatter_add(1, t, mine)
+        return r * kept, (rest + mine).scatter(1, t, rest.gather(1, t)) * kept
+
+    def _weight_of(self, y: Tensor, dtype: torch.dtype) -> Tensor:
+        """m w_y of class indices, (N,)."""
+        kept = y != self.ignore_index
+        if self.weight is None and self.class_weight is None:
+            return kept.to(dtype)
+        w = torch.tensor(self._weights(), dtype=dtype, device=y.device)
+        return w[self._labels(y)[:, 0]] * kept
+
+    def _vector(self, z: Tensor) -> Tensor:
+        return vector("weight", self._weights(), z)
+
+    def _weights(self) -> tuple[float, ...] | None:
+        if self.class_weight is not None:
+            raise ValueError("class_weight 'balanced' is counted on training rows first: loss.fitted(labels, classes)")
+        return self.weight
+
     def _examples(self, rng: Generator, scale: float) -> Iterator[tuple[Tensor, Tensor]]:
-        for N, K in ((13, 4), (5, 2), (7, 1)):
+        sizes = ((13, 4), (5, 2), (7, 1)) if self.weight is None else ((3 * len(self.weight) + 1, len(self.weight)),)
+        for N, K in sizes:
             labels = torch.randperm(N, generator=rng) % K
             z = scale * torch.randn(N, K, generator=rng, dtype=torch.float64)
             yield z, self.encode(labels, K, z.dtype)
-
-
-def _softmax(z: Tensor) -> Tensor:
-    """p, (N, K), by way of zᵀ: torch's kernel runs along rows of the other axis several times as fast for small K."""
-    return torch.softmax(z.T, dim=0).T
-
-
-def _log_softmax(z: Tensor) -> Tensor:
-    """log p, (N, K), by way of zᵀ."""
-    return torch.log_softmax(z.T, dim=0).T
-
-
-def _others(p: Tensor, y: Tensor) -> Tensor:
-    """p̃ = p∘(1 − y): the probabilities with the target's own struck out."""
-    return torch.addcmul(p, p, y, value=-1)
-
-
-def _complement(p: Tensor) -> Tensor:
-    """1 − p, (N, K), where the largest entry of a row gets the sum of the others instead of a cancelling difference."""
-    top = p.argmax(dim=1, keepdim=True)
-    return (1 - p).scatter(1, top, p.scatter(1, top, 0.0).sum(dim=1, keepdim=True))
+            if self.ignore_index < 0:
+                yield z, torch.rand(N, K, generator=rng, dtype=torch.float64)

@@ -1,0 +1,280 @@
+"""The bench: any hand derivation, judged at inputs where it can go wrong, in both precisions.
+
+What is judged is a `Subject`: a bare function, what was derived of it, and where to look. `lab.check` makes one of a
+`lab.Derivation`; `lab.backward` makes them of a `torch.autograd.Function` and of a module that uses one. Each claim is
+tried (`lab.trial`) at every example, in float64 and float32, and has one verdict a precision: the worst.
+
+The truth is the derivative of `reference`; where a derivation offers none, of `value`.
+"""
+
+import inspect
+import math
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from lab import exact, inputs, oracle, trial
+from lab.derivation import Derivation
+from lab.errors import InputError
+from lab.loss import Loss
+from lab.referee import Dispute, Verdict, Who
+from lab.trial import Trial
+from lab.truth import DIRECTED, Point, Truth, exactly
+
+SEED = 0
+CONSULTED = 6  # failed examples that a diagnosis has to explain
+DTYPES = (torch.float64, torch.float32)
+CLAIMS = ("value", "gradient", "jacobian", "hessian", "diagonal", "hvp", "jvp", "vjp")
+Claim = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A bare function `f`, what was derived of it by name, and the examples to judge it at.
+
+    `names` are the arguments', `wrt` says which is differentiated by; a claim takes f's arguments, and a direction last
+    where it is a product.
+    """
+
+    f: Claim
+    claims: Mapping[str, Claim]
+    examples: Callable[[Generator], Iterator[Any]]
+    names: tuple[str, ...]
+    wrt: int = 0
+    rowwise: bool = False
+    shapes: Mapping[str, str] = field(default_factory=dict)
+    loss: Loss | None = None
+    torchs: Claim | None = None  # what torch's own routes differentiate, where it is not f
+    tensor: str = ""
+    owner: type[Any] | None = None  # the class that it was written as
+
+
+def check(
+    derivation: Derivation | type[Derivation], *, dtypes: Sequence[torch.dtype] = DTYPES, seed: int = SEED
+) -> list[Verdict]:
+    """Judge what was derived of a function: one verdict for each derivative and precision.
+
+    Args: derivation an instance, or a class that needs no arguments; dtypes the precisions; seed of the examples drawn.
+    Raises: InputError where it has nothing derived, or no inputs to judge it at.
+    """
+    made = derivation() if isinstance(derivation, type) else derivation
+    return list(verdicts(subject(made), dtypes, seed))
+
+
+def subject(derivation: Derivation) -> Subject:
+    """What there is to judge of a derivation."""
+    kind = type(derivation)
+    own = kind.reference is not Derivation.reference
+    claims = {what: getattr(derivation, what) for what in CLAIMS if callable(getattr(derivation, what, None))}
+    if not own:
+        del claims["value"]
+    if not claims:
+        raise InputError("nothing was derived; write gradient, jacobian, hessian, hvp, jvp or vjp")
+    names = tuple(
+        name for name, p in inspect.signature(derivation.value).parameters.items() if p.kind <= p.POSITIONAL_OR_KEYWORD
+    )
+    names = names or tuple(derivation.shapes)
+    loss = derivation if isinstance(derivation, Loss) else None
+    f = derivation.reference if own else derivation.value
+    return Subject(f, claims, derivation.examples, names, 0, loss is not None, derivation.shapes, loss, owner=kind)
+
+
+def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int = SEED) -> Iterator[Verdict]:
+    """Yield the verdict on each claim in each precision: the worst over all examples."""
+    for dtype in dtypes:
+        trials: dict[str, list[Trial]] = {what: [] for what in subject.claims}
+        rng = torch.Generator().manual_seed(seed)
+        directions = torch.Generator().manual_seed(seed + 1)  # so that no claim moves another's inputs
+        for point in points(subject, dtype, rng):
+            for what, tried in _tried(subject, point, directions):
+                trials[what].append(tried)
+        if not any(trials.values()):
+            raise InputError("examples yields nothing to judge it at; yield tuples of arguments")
+        for found in filter(None, trials.values()):
+            yield _diagnosed(sorted(found, key=_badness, reverse=True))
+
+
+def points(subject: Subject, dtype: torch.dtype, rng: Generator) -> Iterator[Point]:
+    """Yield the points at which a subject is judged.
+
+    Raises: InputError where its examples raise, or are no arguments of it.
+    """
+    try:
+        for example in subject.examples(rng):
+            yield _point(subject, example, dtype)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"examples {_place(error)}") from error
+
+
+def _point(subject: Subject, example: Any, dtype: torch.dtype) -> Point:
+    args = example if isinstance(example, tuple) else (example,)
+    cast = tuple(a.to(dtype) if isinstance(a, Tensor) and a.is_floating_point() else a for a in args)
+    names = (*subject.names, *(f"argument {i + 1}" for i in range(len(subject.names), len(cast))))[: len(cast)]
+    point = Point(cast, names, subject.wrt, subject.rowwise)
+    if subject.wrt >= len(cast) or subject.wrt not in point.floating:
+        raise InputError(f"examples: argument {subject.wrt + 1} must be a floating tensor, to be differentiated by")
+    return point
+
+
+def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str, Trial]]:
+    truth: Truth | None = None
+    why = ""
+    with torch.no_grad():
+        try:
+            truth = Truth(subject.f, point)
+        except exact.FormulaError as error:
+            why = str(error)
+        except Exception as error:
+            yield next(iter(subject.claims)), Trial(_raised("value", point, error))
+            return
+        for what, claim in subject.claims.items():
+            direction = _direction(what, subject, point, rng)
+            try:
+                if truth is None:
+                    raise exact.FormulaError(why)
+                yield what, _trial(what, claim, subject, point, truth, direction)
+            except exact.FormulaError as unknown:
+                yield what, _estimated(what, claim, subject, point, direction, str(unknown))
+            except Exception as error:
+                yield what, Trial(_raised(what, point, error))
+
+
+def _direction(what: str, subject: Subject, point: Point, rng: Generator) -> Tensor | None:
+    if what not in DIRECTED:
+        return None
+    like = point.x if what != "vjp" else subject.f(*point.args)
+    return torch.randn(like.shape, generator=rng, dtype=torch.float64).to(point.x.dtype)
+
+
+def _trial(what: str, claim: Claim, subject: Subject, point: Point, truth: Truth, direction: Tensor | None) -> Trial:
+    parties: dict[str, Tensor] = {}
+    with suppress(RuntimeError, NotImplementedError, ValueError):  # torch cannot differentiate it: two parties are left
+        parties = by_torch(what, subject, point, direction)
+    sides = trial.compare(what, claim, point, truth, direction, parties)
+    dtype = str(point.x.dtype).removeprefix("torch.")
+    if isinstance(sides, str):
+        verdict = Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, sides)
+        return Trial(verdict, _shape_dispute(what, claim, subject, point, truth, direction))
+    verdict = trial.weigh(what, subject.tensor or what, sides, dtype)
+    verdict = trial.against_torch(verdict, sides, parties)
+    if verdict.who is not Who.OURS:
+        return Trial(verdict)
+    return Trial(verdict, trial.dispute(what, sides, point, direction, letters(subject, point), subject.loss))
+
+
+def by_torch(what: str, subject: Subject, point: Point, direction: Tensor | None) -> dict[str, Tensor]:
+    """What torch makes of the same: by reverse mode, and a gradient by torch.func's decomposition too."""
+
+    def f(x: Tensor) -> Tensor:
+        return (subject.torchs or subject.f)(*(x if i == point.wrt else a for i, a in enumerate(point.args)))
+
+    def total(x: Tensor) -> Tensor:
+        return f(x).sum()
+
+    x = point.x
+    if what == "value":
+        return {"torch": f(x)}
+    if what == "gradient":
+        routes = {"torch.autograd": oracle.gradient(total, x)}
+        return {**routes, "torch.func": oracle.decomposed_gradient(total, x)}
+    if what == "hvp" and direction is not None:
+        return {"torch.autograd": oracle.hvp(total, x, direction)}
+    if what == "vjp" and direction is not None:
+        return {"torch.autograd": oracle.gradient(lambda x: (direction * f(x)).sum(), x)}
+    if what in ("hessian", "diagonal"):
+        H = oracle.hessian(total, x).reshape(*x.shape, *x.shape)
+        if subject.rowwise:
+            H = torch.stack([H[n, :, n] for n in range(x.shape[0])])
+        return {"torch.func": H if what == "hessian" else H.diagonal(dim1=-2, dim2=-1)}
+    T = f(x)
+    rows = [oracle.gradient(lambda x, i=i: f(x).reshape(-1)[i], x) for i in range(T.numel())]  # type: ignore[misc]
+    J = torch.stack(rows).reshape(*T.shape, *x.shape)
+    if direction is not None:
+        J = (J * direction).sum(dim=tuple(range(T.ndim, J.ndim)))
+    return {"torch.autograd": J}
+
+
+def _estimated(what: str, claim: Claim, subject: Subject, point: Point, direction: Tensor | None, why: str) -> Trial:
+    from lab.perturbed import estimated
+
+    def truth(*args: Any) -> Tensor:
+        there = replace(point, args=args[: len(point.args)])
+        return next(iter(by_torch(what, subject, there, direction).values()))
+
+    return estimated(what, claim, truth, point, direction, why)
+
+
+def letters(subject: Subject, point: Point) -> dict[str, int]:
+    """The lengths of the axes at a point, by their declared letters, or else by argument and axis."""
+    found: dict[str, int] = {}
+    for name, a in zip(point.names, point.args, strict=True):
+        if not isinstance(a, Tensor):
+            continue
+        axes, _, _ = inputs.parse(name, subject.shapes.get(name, ""))
+        for i, length in enumerate(a.shape):
+            letter = (
+                "NK"[i] if subject.loss is not None and i < 2 else axes[i] if i < len(axes) else f"{name}.shape[{i}]"
+            )
+            if not letter.isdigit():
+                found.setdefault(letter, length)
+    return found
+
+
+def _shape_dispute(
+    what: str, claim: Claim, subject: Subject, point: Point, truth: Truth, direction: Tensor | None
+) -> Any:
+    given = () if direction is None else (direction,)
+    ours = claim(*point.args, *given).detach().double()
+    true, _ = truth.of(what, None if direction is None else exactly(direction))
+    due = trial.tensor(true)
+    named = {name: a for name, a in zip(point.names, point.args, strict=True) if isinstance(a, Tensor)}
+    return Dispute(what, ours, due, torch.zeros_like(due), named, letters(subject, point), subject.loss)
+
+
+def _raised(what: str, point: Point, error: Exception) -> Verdict:
+    """A claim that raises is a failed check, with the place where it did."""
+    dtype = str(point.x.dtype).removeprefix("torch.")
+    return Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, _place(error))
+
+
+def _place(error: Exception) -> str:
+    """What was raised and where in the user's own lines: "raises my_loss.py:12: TypeError: …"."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/torch/" not in f.filename]
+    theirs = [f for f in frames if Path(f.filename).parent != Path(__file__).parent]
+    at = f"{theirs[-1].filename}:{theirs[-1].lineno}: " if theirs else ""
+    return f"raises {at}{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _badness(tried: Trial) -> tuple[int, float, float]:
+    """How much a trial says: ours is wrong first, and among the rest torch's defects; what tells nothing last."""
+    verdict = tried.verdict
+    order = {Who.UNTOLD: 0, Who.NOBODY: 1, Who.TORCH: 2, Who.OURS: 3}[verdict.who]
+    ratio = verdict.ratio if not math.isnan(verdict.ratio) else 0.0
+    if verdict.who is Who.OURS:
+        # The most telling point for a diagnosis is one where many entries are off, each in its own way.
+        telling = 0 if tried.dispute is None or verdict.note else _distinct(tried.dispute)
+        return order, telling, ratio
+    worst_torch = max((min(e, 1.0) for name, e in verdict.errors.items() if name != "ours"), default=0.0)
+    return order, worst_torch if verdict.who is Who.TORCH else ratio, 0.0
+
+
+def _distinct(found: Dispute) -> int:
+    return len({(o, t) for o, t in zip(found.ours.flatten().tolist(), found.truth.flatten().tolist(), strict=False)})
+
+
+def _diagnosed(found: Sequence[Trial]) -> Verdict:
+    """The first verdict, with the doctor's diagnosis from it and the next few where it failed."""
+    disputes = [tried.dispute for tried in found[:CONSULTED] if tried.dispute is not None]
+    if found[0].dispute is None:
+        return found[0].verdict
+    from lab.doctor import diagnose
+
+    return replace(found[0].verdict, diagnosis=str(diagnose(*disputes)))

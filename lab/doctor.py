@@ -1,0 +1,199 @@
+"""The doctor: what mistake made a wrong tensor what it is.
+
+A mistake explains `ours` where what it gives (lab/mistakes) agrees with ours to rounding, and differs from the truth by
+more. Rounding is the verdict's own bound, scaled: with P what the mistake gives, B = max bound and κ = B / max |truth|,
+
+    |ours − P| ≤ bound + κ (max |P| · bound/B + |P|),
+
+and κ max |P| + B throughout where P has the truth's numbers in other places. κ is no less than n u (`Case.depth`),
+and no more than √u, so that at a truth of zeros not everything is explained.
+
+A mistake with a constant that only the derivation knows is fitted by least squares: weaker evidence, asked for where
+nothing without such a constant explains ours, and said to be weaker. All that explain ours equally well are named, and
+where none does, the residual is described instead.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from lab import catalog, residual
+from lab.mistake import Case, Made, Mistake
+from lab.referee import Dispute, Verdict
+
+ENTRIES = 3  # a constant is fitted to as many entries at least: two more than it explains by itself
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A mistake that explains what is wrong: its name, the mend, the evidence; `fitted` where a constant was."""
+
+    name: str
+    mend: str
+    evidence: str
+    fitted: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.evidence}: {self.name}; {self.mend}"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The mistakes that explain a wrong tensor equally well, none where it cannot be told; and where it is wrong.
+
+    `everywhere` is false where each explains what is wrong at some of the inputs alone, and none at all of them.
+    """
+
+    causes: tuple[Cause, ...]
+    residual: str
+    everywhere: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The causes' names."""
+        return tuple(cause.name for cause in self.causes)
+
+    def __str__(self) -> str:
+        if not self.causes:
+            return f"the doctor cannot tell which mistake this is; {self.residual}"
+        if not self.everywhere:
+            said = "; ".join(f"at some, {cause}" for cause in self.causes)
+            return f"no one mistake explains all of the inputs tried: {said}"
+        if len(self.causes) == 1:
+            return str(self.causes[0])
+        listed = "; ".join(f"({i}) {cause}" for i, cause in enumerate(self.causes, 1))
+        return f"{len(self.causes)} causes explain it equally: {listed}"
+
+
+def diagnose(dispute: Dispute, *others: Dispute) -> Diagnosis:
+    """Name the mistakes that make what is in dispute what it is; one derivation's at other inputs narrow them down."""
+    first = _diagnose(dispute)
+    found = [first, *(_diagnose(other) for other in others if _tells(other))]
+    common = tuple(cause for cause in first.causes if all(cause.name in each.names for each in found))
+    if common or len(found) == 1:
+        return replace(first, causes=common)
+    partly = _merged([cause for each in found for cause in each.causes])
+    return Diagnosis(partly, first.residual, everywhere=not partly)
+
+
+def _tells(dispute: Dispute) -> bool:
+    """Whether there is something to read: numbers on both sides, a truth that is not zero, and a known rounding."""
+    finite = bool(torch.isfinite(dispute.ours).all()) and bool(torch.isfinite(dispute.truth).all())
+    return finite and bool(dispute.truth.any()) and bool(dispute.bound.any())
+
+
+def _diagnose(dispute: Dispute) -> Diagnosis:
+    ours, truth, bound = dispute.ours, dispute.truth, dispute.bound
+    where = residual.describe(ours, truth, bound, dispute.inputs, dispute.sizes)
+    if not bool(torch.isfinite(ours).all()) or not bool(torch.isfinite(truth).all()):
+        return Diagnosis((), where)
+    case = _case(dispute)
+    made = (each for mistake in mistakes() for each in mistake.made(case))
+    return Diagnosis(explain(made, case, ours, bound), where)
+
+
+def _case(dispute: Dispute) -> Case:
+    """The case in dispute, its inputs in the truth's type: what is judged may have had fewer digits."""
+    kinds = [x.dtype for x in dispute.inputs.values() if x.is_floating_point()] + [dispute.truth.dtype]
+    u = max(torch.finfo(kind).eps for kind in kinds) / 2
+    inputs = {name: x.to(dispute.truth) if x.is_floating_point() else x for name, x in dispute.inputs.items()}
+    return Case(dispute.what, dispute.truth, inputs, dispute.sizes, dispute.loss, dispute.problem, u)
+
+
+def explain(made: Iterable[Made], case: Case, ours: Tensor, bound: Tensor) -> tuple[Cause, ...]:
+    """Return which of these mistakes explain ours; those with a free constant only where none without one does."""
+    exact, loose = list[Cause](), list[Made]()
+    for each in made:
+        if each.basis is not None:
+            loose.append(each)
+        elif cause := _explains(each, case, ours, bound):
+            exact.append(cause)
+    return _merged(exact or [cause for each in loose if (cause := _fits(each, case, ours, bound))])
+
+
+def diagnosed(verdict: Verdict) -> Verdict:
+    """The verdict with the doctor's words, where it failed and carries what is in dispute."""
+    if verdict.passed or verdict.dispute is None:
+        return verdict
+    return replace(verdict, diagnosis=str(diagnose(verdict.dispute)))
+
+
+def mistakes() -> Iterator[Mistake]:
+    """Every mistake in lab/mistakes."""
+    for member in catalog.members("mistakes").values():
+        yield member()
+
+
+def allowance(P: Tensor, case: Case, bound: Tensor, moved: bool = False) -> Tensor:
+    """How far rounding can move a tensor P that a mistake gives, entry by entry; the module's page has the formula."""
+    largest = _largest(bound)
+    kappa = min(max(largest / case.size if case.size else math.inf, case.depth * case.unit), case.unit**0.5)
+    if moved or P.shape != case.truth.shape or not largest:
+        return torch.full_like(P, kappa * _largest(P) + largest)
+    allowed: Tensor = bound + kappa * (_largest(P) * bound / largest + P.abs())
+    return allowed
+
+
+def differ(P: Tensor, Q: Tensor, allowed: Tensor) -> float:
+    """How many allowances lie between two tensors, at the worst entry; inf where their shapes differ."""
+    if P.shape != Q.shape:
+        return math.inf
+    gap = (P - Q).abs()
+    return _largest(torch.where(gap == 0, 0.0, gap / allowed)) if gap.numel() else 0.0
+
+
+def _largest(x: Tensor) -> float:
+    return float(x.abs().max()) if x.numel() else 0.0
+
+
+def _explains(made: Made, case: Case, ours: Tensor, bound: Tensor) -> Cause | None:
+    """The mistake as a cause, if what it gives is ours and not the truth."""
+    P = made.tensor
+    if P.shape != ours.shape or not bool(torch.isfinite(P).all()):
+        return None
+    allowed = allowance(P, case, bound, made.moved)
+    if differ(P, ours, allowed) > 1 or differ(P, case.truth, allowed) <= 1:
+        return None
+    n = ours.numel()
+    evidence = made.evidence or f"all {n} entries are what this mistake gives"
+    return Cause(made.name, made.mend, evidence if n > 1 else f"{evidence} (one number: weak evidence)")
+
+
+def _fits(made: Made, case: Case, ours: Tensor, bound: Tensor) -> Cause | None:
+    """The mistake as a cause, if some constant makes ours of it."""
+    P, basis = made.tensor, made.basis
+    if basis is None or P.shape != ours.shape or basis.shape != ours.shape or int(basis.count_nonzero()) < ENTRIES:
+        return None
+    allowed = allowance(P, case, bound) + allowance(ours, case, bound)
+    weighted, gap = basis / allowed, (ours - P) / allowed
+    c = float((weighted * gap).sum() / (weighted * weighted).sum())
+    if not math.isfinite(c) or differ(P + c * basis, ours, allowed) > 1 or differ(ours, case.truth, allowed) <= 1:
+        return None
+    constant = f"{c:.6g}{_called(c, case, factor=made.unit == 'truth')}"
+    through = f"ours / truth = {constant}" if made.unit == "truth" else f"ours − truth = {constant} · {made.unit}"
+    said = f"{through} in all {ours.numel()} entries (one constant fitted: weaker evidence)"
+    return Cause(made.name, made.mend, said, True)
+
+
+def _called(c: float, case: Case, factor: bool) -> str:
+    """What a number may be: a size, a usual constant, one over these, or (a factor) two of them; nothing if none."""
+    known = {"2": 2.0, "π": math.pi, "ln 2": math.log(2), "ln 10": math.log(10)}
+    known |= {letter: float(n) for letter, n in case.sizes.items() if n > 1}
+    known |= {f"1/{name}": 1 / value for name, value in known.items()}
+    if case.problem is not None and case.problem.ridge:
+        known["ρ"] = case.problem.ridge
+    near = 128 * case.unit * abs(c)
+    sign = "−" if c < 0 else ""
+    if single := [sign + name for name, x in known.items() if abs(abs(c) - x) <= near]:
+        return " = " + " or ".join(single)
+    pairs = [f"{sign}{a} · {b}" for (a, x), (b, y) in combinations(known.items(), 2) if abs(abs(c) - x * y) <= near]
+    return f", perhaps {' or '.join(pairs)}," if factor and pairs else ""
+
+
+def _merged(causes: list[Cause]) -> tuple[Cause, ...]:
+    """The causes, each name once."""
+    return tuple({cause.name: cause for cause in reversed(causes)}.values())[::-1]

@@ -1,0 +1,29 @@
+"""Probabilities out of logits, and sums that leave one class out, without loss of digits."""
+
+import torch
+from torch import Tensor
+
+
+def softmax(z: Tensor) -> Tensor:
+    """p, (N, K), by way of zᵀ: torch's kernel runs along rows of the other axis several times as fast for small K."""
+    return torch.softmax(z.T, dim=0).T
+
+
+def softmax_and_others(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """d = z − max z, p and Σ_{c≠k} p_c, each (N, K), exact to a few u whatever the spread."""
+    minus_top = -z.amax(dim=1, keepdim=True)
+    d = z + minus_top
+    shift = d - z
+    lost = (z - (d - shift)) + (minus_top - shift)  # what the sum d has lost to rounding, exactly
+    e = d.exp()
+    e = torch.addcmul(e, e, lost.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
+    total = e.sum(dim=1, keepdim=True)
+    return d, e / total, others_than(e) / total
+
+
+def others_than(x: Tensor) -> Tensor:
+    """Σ_{c≠k} x_c along the last axis, for x ≥ 0: Σx − x_k, but the sum without x_k where that is over half of Σx."""
+    total = x.sum(dim=-1, keepdim=True)
+    most = x > total / 2
+    rest = x.masked_fill(most, 0.0).sum(dim=-1, keepdim=True)
+    return torch.where(most, rest, total - x)

@@ -1,0 +1,213 @@
+"""Curvature: the Hessian of a problem at one θ as an operator, by hand, without ever being a matrix unless asked for.
+
+P = D·K parameters; H (P, P) is ∇²L(θ), row d·K + k; z = Xθ, h_n the logit Hessian of row n, ρ m the ridge.
+
+Product    H V for m directions at once. V (P, m) is (D, K·m) as it lies in memory, all directions side by side, so that
+           X V (N, K·m) is one wide product, h_n acts on each row, and Xᵀ(·) is a second: X is read once for m of them.
+Diagonal   H_(dk)(dk) = Σ_n X_nd² h_nkk/N + ρ m_d
+Trace      the sum of that
+Frobenius  ‖H₀‖² = Σ_kl ‖Xᵀ diag(h_kl) X‖²/N², or, with G = XXᵀ, Σ_nm G_nm² ⟨h_n, h_m⟩/N², whichever is cheaper;
+           ‖H₀ + ρ diag m‖² = ‖H₀‖² + 2ρ Σ_d m_d Σ_k H₀_(dk)(dk) + ρ² K Σ m²
+Factor     h_n = F_n F_nᵀ with F_n (K, r) gives H₀ = AᵀA,  A_(nj)(dk) = X_nd F_nkj/√N, (N·r, P)
+Dual       AAᵀ, (nj)(mi) = G_nm (F_nᵀF_m)_ji/N, has H₀'s eigenvalues apart from zeros, and N·r rows for P
+Block      (k, l) of H₀: Xᵀ diag(h_kl) X/N, (D, D)
+Change     With δ the largest drift of a row's logits between θ and θ + Δ (`Loss.drift`), z being linear in θ,
+           e^{−δ} H₀(θ) ⪯ H₀(θ + Δ) ⪯ e^δ H₀(θ)   (Bach, Electron. J. Statist. 4 (2010), prop. 1 and its proof).
+           A drift is a seminorm and z_n moves by Σ_d X_nd Δ_d, so that δ_n ≤ Σ_d |X_nd| δ(Δ_d) ≤ ‖x_n‖ ‖(δ(Δ_d))_d‖:
+           a bound for all rows at once at the price of looking at Δ.
+
+Rounding of a product: |δ(HV)| ≤ (γ_N + γ_D + e) G|V| entrywise with G = Σ_n (r_n ⊗ |x_n|)(r_n ⊗ |x_n|)ᵀ/N and
+r² = h_kk + p_k as in `lab.rounding`, so that its 2-norm is at most (γ_N + γ_D + e) tr G for a unit direction.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from lab.problem import Problem
+from lab.rounding import gamma
+
+Blocked = tuple[Tensor, Tensor, Tensor]  # some rows' X, y and logits
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The Hessian H (P, P) of `problem` at `theta` (D, K). Logits, and what products need of them, are kept: O(N·K)."""
+
+    problem: Problem
+    theta: Tensor
+
+    @property
+    def P(self) -> int:
+        """Number of parameters D·K, the order of H."""
+        return self.theta.numel()
+
+    def __call__(self, V: Tensor) -> Tensor:
+        """H V, (P, m), for directions V (P, m)."""
+        if not self.problem.model.is_linear:
+            columns = [self.problem.hvp(self.theta, v.reshape(self.theta.shape)).reshape(-1) for v in V.unbind(1)]
+            return torch.stack(columns, dim=1)
+        (D, K), m = self.theta.shape, V.shape[1]
+        wide = V.reshape(D, K * m)
+        total = torch.zeros_like(wide)
+        for (X, _, _), product in zip(self._rows, self._products, strict=True):
+            U = self.problem.model.pushforward(X, self.theta, wide)
+            U = product(U.unflatten(1, (K, m))).flatten(1)
+            total += self.problem.model.pullback(X, self.theta, U)
+        return self._ridged(total.div_(self.problem.divisor).view(D, K * m), wide).reshape(self.P, m)
+
+    @cached_property
+    def diagonal(self) -> Tensor:
+        """diag H, (P,)."""
+        ridge = self.problem.ridge * self.problem.mask.expand(self.theta.shape)
+        return (self._bare_diagonal + ridge).reshape(-1)
+
+    @property
+    def trace(self) -> float:
+        """tr H."""
+        return float(self.diagonal.sum())
+
+    @cached_property
+    def frobenius(self) -> float:
+        """‖H‖_F, by the cheaper of the sum over pairs of classes and the sum over pairs of rows."""
+        (D, K), N, ridge, mask = self.theta.shape, self.problem.N, self.problem.ridge, self.problem.mask
+        by_classes, by_rows = N * D * D * K * (K + 1) / 2, N * N * (D + K * K)
+        square = self._square_by_classes() if by_classes <= by_rows else self._square_by_rows()
+        square += 2 * ridge * float((mask * self._bare_diagonal).sum()) + ridge**2 * K * float(mask.square().sum())
+        return square**0.5
+
+    @property
+    def dense(self) -> Tensor:
+        """H, (P, P)."""
+        return self.problem.hessian(self.theta)
+
+    def block(self, k: int, l: int) -> Tensor:
+        """Block (k, l) of H, (D, D): the curvature between θ's columns k and l."""
+        self._needs_linear("a block by class")
+        D = self.theta.shape[0]
+        total = self.theta.new_zeros(D, D)
+        for X, y, z in self._rows:
+            total += X.T @ (X * self.problem.loss.hessian(z, y)[:, k, l, None])
+        total /= self.problem.divisor
+        if k == l:
+            total.diagonal().add_(self.problem.ridge * self.problem.mask[:, 0])
+        return total
+
+    def factor(self) -> Tensor:
+        """A (N·r, P) with AᵀA = H₀, the Hessian without the ridge."""
+        self._needs_linear("a factor")
+        parts = [
+            torch.einsum("nd,nkj->njdk", X, self.problem.loss.factor(z, y)).reshape(-1, self.P)
+            for X, y, z in self._rows
+        ]
+        return torch.cat(parts) / self.problem.divisor**0.5
+
+    def dual(self) -> Tensor:
+        """AAᵀ (N·r, N·r): H₀'s non-zero eigenvalues, in a smaller matrix where N·r < P."""
+        self._needs_linear("a dual")
+        F = torch.cat([self.problem.loss.factor(z, y) for _, y, z in self._rows])
+        N, K, r = F.shape
+        wide = F.transpose(1, 2).reshape(N * r, K)
+        dual = (wide @ wide.T).view(N, r, N, r)
+        dual *= (self.problem.X @ self.problem.X.T / self.problem.divisor)[:, None, :, None]
+        return dual.view(N * r, N * r)
+
+    @cached_property
+    def rounding(self) -> float:
+        """Bound on ‖computed H v − H v‖ for a unit v."""
+        dtype = self.theta.dtype
+        D, spread = self.theta.shape[0], 0.0
+        for X, y, z in self._rows:
+            loss = self.problem.loss
+            r2 = (loss.diagonal(z, y).abs() + (loss.gradient(z, y) + loss.subtracted(z, y)).abs()).sum(dim=1)
+            spread += float(X.square().sum(dim=1) @ r2)
+        relative = gamma(self.problem.N + 2, dtype) + gamma(D, dtype) + self._logit_rounding
+        largest = self.problem.ridge * float(self.problem.mask.abs().max())
+        return relative * spread / self.problem.divisor + 4 * torch.finfo(dtype).eps * largest
+
+    @property
+    def dense_rounding(self) -> float:
+        """Bound on the 2-norm of the error of `dense`, and of `dual`: (γ_N + γ_D + 2e) tr H, as in `lab.rounding`."""
+        dtype, D = self.theta.dtype, self.theta.shape[0]
+        return (gamma(self.problem.N + 2, dtype) + gamma(D, dtype) + 2 * self._logit_rounding) * self.trace
+
+    @cached_property
+    def floor(self) -> float:
+        """A number that no eigenvalue is below: the ridge's ρ, or 0 where it leaves some parameter alone."""
+        self._needs_linear("a floor")
+        return self.problem.ridge * float(self.problem.mask.min())
+
+    def log_change(self, theta: Tensor, exactly: bool = False) -> float:
+        """δ with e^{−δ} H₀ ⪯ H₀(theta) ⪯ e^δ H₀: from Δ = theta − self.theta alone, or `exactly` from every row.
+
+        ∞ where the model is not linear in θ, for which nothing is known. Rounded up by what rounding can do.
+        """
+        if not self.problem.model.is_linear:
+            return float("inf")
+        move, drift = theta - self.theta, self.problem.loss.drift
+        slack = 1 + 8 * gamma(self.theta.shape[0] + 8, self.theta.dtype)
+        longest = self._longest_row
+        # Δ's entries round, and so do the products with them; δ moves by no more than twice what its logits do.
+        error = 4 * gamma(self.theta.shape[0] + 2, move.dtype) * longest * float(move.norm())
+        if exactly:
+            forward = self.problem.model.forward
+            return max(float(drift(forward(X, move)).max()) for X, _, _ in self._rows) * slack + error
+        return longest * float(drift(move).norm()) * slack + error
+
+    @cached_property
+    def _longest_row(self) -> float:
+        return max(float(X.square().sum(dim=1).max()) for X, _, _ in self._rows) ** 0.5
+
+    @cached_property
+    def _logit_rounding(self) -> float:
+        """e = M max d + c u of `lab.rounding`, with d = γ_D |X||θ| bounded by norms."""
+        K, dtype, loss = self.theta.shape[1], self.theta.dtype, self.problem.loss
+        reach = self._longest_row * float(self.theta.norm(dim=0).max())
+        unit = torch.finfo(dtype).eps / 2
+        return loss.self_concordance * gamma(self.theta.shape[0], dtype) * reach + unit * (8 + K + 2 * reach)
+
+    @cached_property
+    def _rows(self) -> list[Blocked]:
+        return [(X, y, self.problem.model.forward(X, self.theta)) for X, y in self.problem.blocks()]
+
+    @cached_property
+    def _products(self) -> list[Callable[[Tensor], Tensor]]:
+        return [self.problem.loss.hessian_map(z, y) for _, y, z in self._rows]
+
+    @cached_property
+    def _bare_diagonal(self) -> Tensor:
+        """diag H₀, (D, K)."""
+        if not self.problem.model.is_linear:
+            ridge = self.problem.ridge * self.problem.mask
+            return self.dense.diagonal().view(self.theta.shape) - ridge
+        total = torch.zeros_like(self.theta)
+        for X, y, z in self._rows:
+            total += X.square().T @ self.problem.loss.diagonal(z, y)
+        return total / self.problem.divisor
+
+    def _square_by_classes(self) -> float:
+        K = self.theta.shape[1]
+        bare = Curvature(replace(self.problem, ridge=0.0), self.theta)
+        pairs = [(k, l) for k in range(K) for l in range(k + 1)]
+        return sum((1 if k == l else 2) * float(bare.block(k, l).square().sum()) for k, l in pairs)
+
+    def _square_by_rows(self) -> float:
+        self._needs_linear("the norm")
+        total = 0.0
+        h = torch.cat([self.problem.loss.hessian(z, y).flatten(1) for _, y, z in self._rows])
+        X, step = self.problem.X, max(1, (16 << 20) // (8 * self.problem.N))
+        for start in range(0, self.problem.N, step):
+            part = slice(start, start + step)
+            total += float(((X[part] @ X.T).square_() * (h[part] @ h.T)).sum())
+        return total / self.problem.divisor**2
+
+    def _ridged(self, total: Tensor, wide: Tensor) -> Tensor:
+        problem = self.problem
+        return total.addcmul_(problem.mask, wide, value=problem.ridge) if problem.ridge else total
+
+    def _needs_linear(self, what: str) -> None:
+        if not self.problem.model.is_linear:
+            raise ValueError(f"{what} of the Hessian is known for models that are linear in θ")

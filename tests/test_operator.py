@@ -1,0 +1,168 @@
+"""The Hessian as an operator is the Hessian as a matrix, in each of its forms."""
+
+import math
+
+import mpmath
+import pytest
+import torch
+from conftest import make_problem
+
+from lab import catalog, problem
+from lab.losses.softmax import Softmax
+from lab.operator import Curvature
+from lab.problem import Problem
+
+LOSSES = {name: member() for name, member in catalog.members("losses").items()}
+
+
+@pytest.fixture
+def curvature(problem_and_theta):
+    return Curvature(*problem_and_theta)
+
+
+def test_product_with_a_block_is_the_matrix_times_it(curvature, rng):
+    V = torch.randn(curvature.P, 6, generator=rng, dtype=torch.float64)
+    assert torch.allclose(curvature(V), curvature.dense @ V, rtol=1e-11, atol=1e-14)
+
+
+def test_products_round_by_no_more_than_stated(curvature, rng):
+    V = torch.linalg.qr(torch.randn(curvature.P, 5, generator=rng, dtype=torch.float64)).Q
+    error = (curvature(V) - curvature.dense @ V).norm(dim=0).max()
+    assert 0 < float(error) <= curvature.rounding + curvature.dense_rounding
+    assert curvature.rounding < 1e-11 * curvature.trace
+
+
+def test_single_precision_products_round_by_no_more_than_stated(problem_and_theta, rng):
+    p, theta = problem_and_theta
+    single = Problem(p.loss, p.model, p.X.float(), p.y.float(), p.ridge, p.held.float())
+    ours = Curvature(single, theta.float())
+    true = Curvature(Problem(p.loss, p.model, single.X.double(), p.y, p.ridge, p.held), theta.float().double())
+    v = torch.randn(ours.P, 1, generator=rng)
+    error = (ours(v).double() - true(v.double())).norm() / v.norm()
+    assert 0 < float(error) <= ours.rounding
+
+
+def test_blocks_of_rows_change_nothing_but_rounding(rng, monkeypatch):
+    p, theta = make_problem(rng, N=300)
+    V = torch.randn(theta.numel(), 3, generator=rng, dtype=theta.dtype)
+    whole = Curvature(p, theta)(V)
+    monkeypatch.setattr(problem, "BLOCK_BYTES", 1)
+    assert torch.allclose(Curvature(p, theta)(V), whole, rtol=1e-12, atol=1e-15)
+
+
+def test_diagonal_trace_and_norm_are_the_matrix_s(curvature):
+    H = curvature.dense
+    assert torch.allclose(curvature.diagonal, H.diagonal(), rtol=1e-12)
+    assert curvature.trace == pytest.approx(float(H.trace()), rel=1e-12)
+    assert curvature.frobenius == pytest.approx(float(H.norm()), rel=1e-12)
+
+
+def test_both_ways_to_the_norm_agree(problem_and_theta):
+    p, theta = problem_and_theta
+    bare = Curvature(Problem(p.loss, p.model, p.X, p.y), theta)
+    assert bare._square_by_classes() == pytest.approx(bare._square_by_rows(), rel=1e-12)
+
+
+def test_the_factor_squares_to_the_hessian_and_its_dual_has_the_same_eigenvalues(problem_and_theta):
+    p, theta = problem_and_theta
+    bare = Curvature(Problem(p.loss, p.model, p.X[:6], p.y[:6]), theta)
+    A = bare.factor()
+    assert torch.allclose(A.T @ A, bare.dense, rtol=1e-11, atol=1e-15)
+    assert torch.allclose(bare.dual(), A @ A.T, rtol=1e-11, atol=1e-15)
+
+
+def test_the_dual_of_few_rows_is_smaller(rng):
+    p, theta = make_problem(rng, N=5, D=40, K=3, ridge=0.0)
+    bare = Curvature(p, theta)
+    assert bare.dual().shape == (10, 10)  # N(K − 1)
+    top = torch.linalg.eigvalsh(bare.dense)[-10:]
+    assert torch.allclose(torch.linalg.eigvalsh(bare.dual()), top, rtol=1e-10, atol=1e-14)
+
+
+def test_blocks_by_class_are_the_matrix_s(curvature):
+    D, K = curvature.theta.shape
+    H = curvature.dense.view(D, K, D, K)
+    for k in range(K):
+        for l in range(K):
+            assert torch.allclose(curvature.block(k, l), H[:, k, :, l], rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_has_a_factor_and_a_map_of_its_hessian(name, rng):
+    loss = LOSSES[name]
+    for z, y in loss.examples(rng):
+        h, F = loss.hessian(z, y), loss.factor(z, y)
+        assert torch.allclose(F @ F.transpose(1, 2), h, rtol=1e-12, atol=1e-16)
+        U = torch.randn(*z.shape, 3, generator=rng, dtype=z.dtype)
+        assert torch.allclose(loss.hessian_map(z, y)(U), h @ U, rtol=1e-10, atol=1e-14)
+        general = super(type(loss), loss)
+        assert torch.allclose(general.hessian_map(z, y)(U), h @ U, rtol=1e-10, atol=1e-14)
+        F = general.factor(z, y)
+        assert torch.allclose(F @ F.transpose(1, 2), h, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_drift_bounds_how_far_the_hessian_moves_however_far_the_logits_do(name, rng):
+    loss = LOSSES[name]
+    for z, y in loss.examples(rng):
+        for far in (1e-3, 1.0, 6.0):
+            v = far * torch.randn(z.shape, generator=rng, dtype=z.dtype)
+            u = torch.randn(z.shape, generator=rng, dtype=z.dtype)
+            before, after = ((u * loss.hvp(at, y, u)).sum(dim=1) for at in (z, z + v))
+            seen = (before > 1e-6) & (after > 1e-6)  # cancellation leaves ten digits of these
+            moved = (after[seen] / before[seen]).log().abs()
+            assert (moved <= loss.drift(v)[seen] + 1e-9).all()
+            assert (loss.drift(v) <= super(type(loss), loss).drift(v) * (1 + 1e-12)).all()
+
+
+def test_softmax_s_factor_is_exact_where_a_class_has_next_to_no_mass():
+    z = torch.tensor([[60.0, 0.0, -30.0, 50.0]], dtype=torch.float64)
+    F = Softmax().factor(z, torch.tensor([0]))[0]
+    with mpmath.workdps(60):
+        e = [mpmath.exp(float(v)) for v in z[0]]
+        p = [x / mpmath.fsum(e) for x in e]
+        tails = [mpmath.fsum(p[k:]) for k in range(5)]
+        for k in range(3):
+            for l in range(k, 4):
+                true = mpmath.sqrt(p[k] * tails[k + 1] / tails[k])
+                if l > k:
+                    true = -p[l] * mpmath.sqrt(p[k] / (tails[k] * tails[k + 1]))
+                assert abs(float(F[l, k]) - true) <= 1e-13 * abs(true)
+
+
+def test_softmax_s_factor_is_finite_when_probabilities_underflow():
+    z = torch.tensor([[0.0, -800.0, -900.0], [-900.0, 0.0, -900.0], [-900.0, -900.0, 0.0]], dtype=torch.float64)
+    y = torch.tensor([0, 1, 2])
+    F = Softmax().factor(z, y)
+    assert torch.isfinite(F).all()
+    assert torch.allclose(F @ F.transpose(1, 2), Softmax().hessian(z, y), atol=1e-300)
+
+
+@pytest.mark.parametrize("far", [0.01, 0.3, 1.0])
+def test_the_hessian_stays_within_the_exponential_of_its_change(problem_and_theta, far, rng):
+    p, theta = problem_and_theta
+    bare = Problem(p.loss, p.model, p.X, p.y)
+    here, there = Curvature(bare, theta), theta + far * torch.randn(theta.shape, generator=rng, dtype=theta.dtype)
+    delta = here.log_change(there, exactly=True)
+    before, after = (torch.linalg.eigvalsh(Curvature(bare, at).dense) for at in (theta, there))
+    assert (after <= math.exp(delta) * before + 1e-12).all()
+    assert (after >= math.exp(-delta) * before - 1e-12).all()
+    assert delta <= here.log_change(there) < 20 * delta
+
+
+def test_no_eigenvalue_is_below_the_floor(rng):
+    p, theta = make_problem(rng, ridge=0.2)
+    assert Curvature(p, theta).floor == 0  # the intercept is free, and softmax leaves a direction of it flat
+    held = Curvature(Problem(p.loss, p.model, p.X, p.y, 0.2), theta)
+    assert held.floor == 0.2
+    assert torch.linalg.eigvalsh(held.dense)[0] >= 0.2 - 1e-14
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_cuda_gives_what_the_cpu_gives(problem_and_theta, rng):
+    p, theta = problem_and_theta
+    there = Problem(p.loss, p.model, p.X.cuda(), p.y.cuda(), p.ridge, p.held.cuda())
+    V = torch.randn(theta.numel(), 3, generator=rng, dtype=theta.dtype)
+    here, gpu = Curvature(p, theta), Curvature(there, theta.cuda())
+    assert torch.allclose(gpu(V.cuda()).cpu(), here(V), rtol=1e-12, atol=1e-14)
+    assert torch.allclose(gpu.diagonal.cpu(), here.diagonal, rtol=1e-12, atol=1e-14)
