@@ -9,6 +9,7 @@ operation that lab/formulas has no formula for is broken into others as torch it
 be had, `FormulaError` says which.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,11 @@ class Tape:
     sizes: dict[int, tuple[int, torch.dtype]] = field(default_factory=dict)
     constants: dict[int, Tensor] = field(default_factory=dict)
     kept: list[Tensor] = field(default_factory=list)
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers one replay makes, products in a matrix product not counted."""
+        return 1 + sum(math.prod(ref.shape) for node in self.nodes for ref in node.outputs if ref)
 
     def replay(self, N: number.Exact, *arrays: Array) -> list[Array]:
         """Run the operations on arrays of numbers; return the outputs, arrays of N's numbers.
@@ -300,6 +306,8 @@ def record(f: Callable[..., Any], inputs: Sequence[Tensor]) -> tuple[Tape, list[
     with Recorder(leaves) as recorder:
         out = f(*leaves)
     results = list(out) if isinstance(out, list | tuple) else [out]
+    if not results or not all(isinstance(x, Tensor) for x in results):
+        raise TypeError(f"must return a tensor, and returned {type(out).__name__}")
     recorder.results(results)
     if recorder.unknown:
         raise FormulaError(recorder.unknown)

@@ -212,7 +212,7 @@ class Rounded:
         spread = 0.0 if not (self.e or b.e) else (self.e + _times(size(v), b.e)) / left if left > 0 else math.inf
         return Rounded(v, spread + 2 * self.a.u * size(v) + self.a.tiny * bool(v), self.a)
 
-    def __pow__(self, n: int) -> "Rounded":
+    def __pow__(self, n: int) -> Any:
         """An integer power."""
         if n < 0:
             return self.a.number(1.0) / self**-n
@@ -227,15 +227,15 @@ class Rounded:
         return Rounded(abs(self.v), self.e, self.a)
 
     @_paired
-    def __sub__(self, b: "Rounded") -> "Rounded":
+    def __sub__(self, b: "Rounded") -> Any:
         return self + -b
 
     @_paired
-    def __rsub__(self, b: "Rounded") -> "Rounded":
+    def __rsub__(self, b: "Rounded") -> Any:
         return b + -self
 
     @_paired
-    def __rtruediv__(self, b: "Rounded") -> "Rounded":
+    def __rtruediv__(self, b: "Rounded") -> Any:
         return b / self
 
     __radd__, __rmul__ = __add__, __mul__

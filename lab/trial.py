@@ -73,7 +73,7 @@ def compare(
     tensors = [*point.tensors(), *([direction] if direction is not None else [])]
     tape, (ours,) = exact.record(point.of_floating(f), tensors)
     arrays = [exactly(t) for t in tensors]
-    doubt = _doubt(ours, parties, truth) if what == "hessian" else None
+    doubt = _doubt(ours, parties, truth)
     true, missing = truth.of(what, arrays[-1] if direction is not None else None, doubt)
     shape = tuple(ours.shape)
     if shape != true.shape and not fits(shape, true.shape, what, truth):
@@ -86,20 +86,21 @@ def compare(
         constants = _parts(tape.replay(CONSTANTS, *arrays)[0].reshape(true.shape))[1]
     size = max((number.size(v) for v in truth.value.flat), default=0.0)
     note = "" if ours.dtype == point.x.dtype else f"ours is {_name(ours.dtype)} where x is {_name(point.x.dtype)}"
-    if what == "hessian" and missing.any() and not missing.all():
-        note = note or f"{truth.x.size} columns, of which those most in doubt were looked at"
+    if len(truth.units) > truth.budget:
+        note = note or f"of {truth.x.size} entries of x, those most in doubt were looked at"
     limit = float(info.max)
     return Sides(exactly(ours).reshape(true.shape), replayed, rounding, constants, true, missing, limit, size, note)
 
 
 def _doubt(ours: Tensor, parties: Mapping[str, Tensor], truth: Truth) -> Array | None:
-    """How far ours and torch's Hessian differ, column by column, relative to their size; None where torch has none."""
+    """How far ours and torch's differ, relative to their size, for each entry of x; None where that says nothing."""
     P = truth.x.size
     for theirs in parties.values():
-        if ours.numel() == theirs.numel() == P * P:
-            gap = (ours.reshape(P, P).double() - theirs.reshape(P, P).double()).abs()
-            size = theirs.reshape(P, P).double().abs()
-            return np.asarray((gap / (size + 1e-3 * size.max() + 1e-300)).nan_to_num(nan=1e9).amax(dim=0).tolist())
+        if ours.numel() == theirs.numel() and ours.numel() % P == 0:
+            gap = (ours.reshape(-1, P).double() - theirs.reshape(-1, P).double()).abs()
+            size = theirs.reshape(-1, P).double().abs()
+            share = gap / (size + 1e-3 * size.max() + 1e-300)
+            return np.asarray(share.nan_to_num(nan=1e9).amax(dim=0).tolist())
     return None
 
 

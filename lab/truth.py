@@ -14,7 +14,9 @@ from lab.formula import numbers
 Array = Any
 EXACT = number.Exact()
 DIRECTED = ("jvp", "vjp", "hvp")
-QUOTIENTS = 300  # of second order, for one Hessian at one point
+ORDER_2 = ("hessian", "diagonal", "hvp")
+QUOTIENTS = 300  # difference quotients for one derivative at one point,
+NUMBERS = 3_000_000  # or fewer, so that no more numbers than this are made
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Truth:
         arrays = [exactly(t) for t in tensors]
         which = point.floating.index(point.wrt)
         replayed = tape.varying(EXACT, which, arrays)
+        self.budget = max(8, min(QUOTIENTS, NUMBERS // tape.numbers))
+        self._slopes: dict[int, tuple[Array, Array]] = {}
         self.point, self.x, self.shape = point, arrays[which], tuple(out.shape)
         self.f: differences.Function = lambda x: replayed(x)[0]
 
@@ -77,34 +81,54 @@ class Truth:
             return [np.broadcast_to(row, self.x.shape) for row in np.eye(self.x.shape[1], dtype=np.int64)]
         return differences.units(self.x.shape)
 
-    @cached_property
-    def slopes(self) -> tuple[Array, Array]:
-        """Derivatives in every unit direction, T + (units,), and where f has a kink."""
-        slopes, kinks = differences.first(self.f, self.x, self.units)
-        return np.stack(slopes, axis=-1), np.stack(kinks, axis=-1)
-
     def of(self, what: str, direction: Array | None, doubt: Array | None = None) -> tuple[Array, Array]:
         """Return the derivative of this name, and which of its entries do not exist, or were not looked at.
 
-        A Hessian of more than `QUOTIENTS` entries is differenced in some of its columns only, those with the largest
-        `doubt`, a number for each.
+        There is a budget of difference quotients. Where a gradient has more entries, or a Hessian more columns, those
+        with the largest `doubt` are looked at, a number for each entry of x.
         """
-        if what == "value":
-            return self.value, np.zeros(self.shape, dtype=bool)
-        slopes, kinks = self.slopes
         S, T = self.x.shape, self.shape
-        if what == "jacobian":
-            return slopes.reshape(T + S), kinks.reshape(T + S)
-        if what == "gradient":
-            return (slopes, kinks) if self.point.rowwise else (_summed(slopes).reshape(S), _either(kinks).reshape(S))
-        if what == "vjp":
-            weighted = np.asarray(direction, dtype=object)[..., None] * slopes
-            return _summed(weighted).reshape(S), _either(kinks).reshape(S)
+        if what == "value":
+            return self.value, np.zeros(T, dtype=bool)
         if what == "jvp":
             (slope,), (kink,) = differences.first(self.f, self.x, [direction])
             return slope, np.asarray(kink)
-        second, seen = self._second(what, direction, doubt)
-        return second, ~seen | bool(kinks.any())
+        # A Hessian's columns are chosen, each with all its rows.
+        chosen = self._looked(doubt, self.budget if what != "hessian" else len(self.units))
+        slopes, kinks = self._along(chosen)
+        if what in ORDER_2:
+            second, missing = self._second(what, direction, chosen, doubt)
+            return second, missing | bool(kinks.any())
+        if what == "vjp":
+            slopes = np.asarray(direction, dtype=object)[..., None] * slopes
+        if what == "jacobian" or self.point.rowwise:
+            found, missing = self._spread(slopes, kinks, chosen)
+            return (found, missing) if self.point.rowwise else (found.reshape(T + S), missing.reshape(T + S))
+        found, missing = self._spread(_summed(slopes), _either(kinks), chosen)
+        return found.reshape(S), missing.reshape(S)
+
+    def _looked(self, doubt: Array | None, most: int) -> list[int]:
+        """Which unit directions to look along: all, or those most in doubt."""
+        P = len(self.units)
+        if self.point.rowwise or most >= P:
+            return list(range(P))
+        order = np.argsort(-doubt, kind="stable") if doubt is not None else np.linspace(0, P - 1, most).astype(int)
+        return sorted(order[:most].tolist())
+
+    def _along(self, chosen: list[int]) -> tuple[Array, Array]:
+        """Derivatives in these unit directions, T + (directions,), and where f has a kink."""
+        new = [i for i in chosen if i not in self._slopes]
+        slopes, kinks = differences.first(self.f, self.x, [self.units[i] for i in new])
+        self._slopes |= {i: (slope, kink) for i, slope, kink in zip(new, slopes, kinks, strict=True)}
+        pairs = [self._slopes[i] for i in chosen]
+        return np.stack([slope for slope, _ in pairs], axis=-1), np.stack([kink for _, kink in pairs], axis=-1)
+
+    def _spread(self, part: Array, missing: Array, chosen: list[int]) -> tuple[Array, Array]:
+        """Put what was found along the chosen directions among all of them: 0, and missing, elsewhere."""
+        shape = (*part.shape[:-1], len(self.units))
+        full, absent = np.full(shape, number.CONTEXT.zero, dtype=object), np.ones(shape, dtype=bool)
+        full[..., chosen], absent[..., chosen] = part, missing
+        return full, absent
 
     @cached_property
     def _rows(self) -> Array:
@@ -112,31 +136,26 @@ class Truth:
         rows = differences.second(self.f, self.x, self.units, self.units)
         return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
-    def _second(self, what: str, direction: Array | None, doubt: Array | None) -> tuple[Array, Array]:
-        S, units = self.x.shape, self.units
-        if what == "hvp":
-            others = [direction]
-        elif self.point.rowwise or len(units) ** 2 <= 2 * QUOTIENTS:
-            others = units
-        else:
-            order = np.argsort(-doubt, kind="stable") if doubt is not None else np.arange(len(units))
-            looked = sorted(order[: max(1, QUOTIENTS // len(units))].tolist())
-            others = [units[j] for j in looked]
+    def _second(
+        self, what: str, direction: Array | None, chosen: list[int], doubt: Array | None
+    ) -> tuple[Array, Array]:
+        S, P, units = self.x.shape, len(self.units), [self.units[i] for i in chosen]
         if self.point.rowwise and what != "hvp":
             H = np.diagonal(self._rows, axis1=-2, axis2=-1) if what == "diagonal" else self._rows
-            return H, np.ones(H.shape, dtype=bool)
-        rows = differences.second(self.f, self.x, units, others)
-        if self.point.rowwise:
-            H = np.stack([row[0] for row in rows], axis=-1)
-            return H, np.ones(H.shape, dtype=bool)
-        H = np.array([[_all(entry) for entry in row] for row in rows], dtype=object)
+            return H, np.zeros(H.shape, dtype=bool)
         if what == "hvp":
-            return H[:, 0].reshape(S), np.ones(S, dtype=bool)
-        P = len(units)
-        full, seen = np.full((P, P), number.CONTEXT.zero, dtype=object), np.zeros((P, P), dtype=bool)
-        columns = slice(None) if others is units else looked
-        full[:, columns], seen[:, columns] = H, True
-        return full.reshape(S + S), seen.reshape(S + S)
+            found = [row[0] for row in differences.second(self.f, self.x, units, [direction])]
+            if self.point.rowwise:
+                return np.stack(found, axis=-1), np.zeros(S, dtype=bool)
+            full, missing = self._spread(_sums(found), np.zeros(len(units), dtype=bool), chosen)
+            return full.reshape(S), missing.reshape(S)
+        columns = self._looked(doubt, P if 2 * self.budget >= P * P else max(1, self.budget // len(units)))
+        others = units if columns == chosen else [self.units[j] for j in columns]
+        rows = differences.second(self.f, self.x, units, others)
+        part = np.stack([_sums(row) for row in rows], axis=-1)  # a column of the Hessian, and along it the chosen rows
+        tall, absent = self._spread(part, np.zeros(part.shape, dtype=bool), chosen)
+        full, missing = self._spread(tall.T, absent.T, columns)
+        return full.reshape(S + S), missing.reshape(S + S)
 
 
 def exactly(t: Tensor) -> Array:
@@ -152,5 +171,9 @@ def _either(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1]).any(axis=0)
 
 
-def _all(x: Array) -> Any:
-    return np.asarray(x, dtype=object).sum()
+def _sums(arrays: list[Array]) -> Array:
+    """Σ of each array's entries."""
+    found = np.empty(len(arrays), dtype=object)
+    for i, array in enumerate(arrays):
+        found[i] = np.asarray(array, dtype=object).sum()
+    return found
