@@ -26,8 +26,8 @@ Numerics
     smallest normal number. For y between, |δ∇ℓ| ≤ (4 + K) u (aσ(z) + bσ(−z)): the digits that the two parts share are
     lost, and no others.
     log(1 + e^x) = max(x, 0) + log1p(e^{−|x|}), not softplus, which is linear above 20 and has a second derivative of 0
-    there. σ(z)σ(−z) = 1/(e^z + 2 + e^{−z}) is a sum of positive numbers, and not 0 in the tail where the label is right,
-    as the Hessian of torch's multilabel_soft_margin_loss is from 40 on.
+    there. σ(z)σ(−z) = 1/(e^z + 2 + e^{−z}) is a sum of positive numbers, and not 0 in the tail where the label is
+    right, as the Hessian of torch's multilabel_soft_margin_loss is from 40 on.
     z = ±∞ is a label that is certain: the loss is 0 where it is right (torch: ∞ − ∞ = nan), ∞ where it is wrong.
 
 Source     Bishop, Pattern Recognition and Machine Learning (2006), §4.3.2; Böhning, Ann. Inst. Statist. Math. 44
@@ -106,7 +106,7 @@ class Sigmoid(Loss):
         return torch.diag_embed(self.diagonal(z, y))
 
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
-        """(a + b) σ(z)σ(−z), (N, K), as 1/(e^{|z|} + 2 + e^{−|z|}): one exponential, and no 1 − σ = 0 at large logits."""
+        """(a + b) σ(z)σ(−z), (N, K), as 1/(e^{|z|} + 2 + e^{−|z|}), with no 1 − σ = 0 at large logits."""
         e = z.abs().exp_()
         h = e.reciprocal().add_(e).add_(2).reciprocal_()
         if self.weighs_labels:
