@@ -16,7 +16,7 @@ Mean       Over class indices it divides by D = Σ m w_y, the weight of the rows
            (So hard labels and the equal probabilities part where there are weights.) Where nothing counts, the sum is 0
            and so is the mean: torch's loss is nan there, 0/0, though its gradient is 0 where all rows are ignored and
            nan where they weigh nothing; a batch that asks nothing of the model should not end a run. Rows of weight 0
-           to which smoothing gives a share have a sum and no weight to divide it by: ∞, and nan in torch.
+           to which smoothing gives a share have a sum and no weight to divide it by: no number, here as in torch.
 
 Factor     Cholesky's, in closed form. With the tail s_k = Σ_{l≥k} p_l:  H = R FFᵀ,  F lower triangular (K, K−1),
            F_kk = √(p_k s_{k+1}/s_k),   F_lk = −p_l √(p_k/(s_k s_{k+1})) for l > k.
@@ -227,7 +227,7 @@ class Softmax(Loss):
         if (weights := self._weights()) is None:
             return float(len(kept)), not len(kept)
         D = float(torch.tensor(weights, dtype=torch.float64)[kept.cpu()].sum())
-        return D, not len(kept) or (D == 0 and not self.label_smoothing)
+        return D, not len(kept) or (D == 0 and not (self.label_smoothing and any(weights)))
 
     @property
     def weighs(self) -> bool:
