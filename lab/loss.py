@@ -72,8 +72,8 @@ class Loss(Derivation):
     def hessian_map(self, z: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         """Return the map U ↦ h U of each row's logit Hessian h, for many directions at one z.
 
-        The map takes and returns (N, K, m): m directions for every row. A loss whose `hvp` begins with work that depends
-        on z alone does it here once.
+        The map takes and returns (N, K, m): m directions for every row. A loss whose `hvp` begins with work that
+        depends on z alone does it here once.
         """
         return lambda U: torch.stack([self.hvp(z, y, u) for u in U.unbind(2)], dim=2)
 

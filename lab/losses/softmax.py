@@ -9,8 +9,8 @@ Product    Hu = p∘u − p (pᵀu) = p∘(u − pᵀu)                        n
 
 Factor     Cholesky's, in closed form. With the tail s_k = Σ_{l≥k} p_l:  H = FFᵀ,  F lower triangular (K, K−1),
            F_kk = √(p_k s_{k+1}/s_k),   F_lk = −p_l √(p_k/(s_k s_{k+1})) for l > k.
-           Eliminating class k from diag p − ppᵀ/s with Σp = s leaves the same form in the classes after it, with s_{k+1}
-           for s_k: p_l − p_l²/s_k − F_lk² = p_l − p_l²/s_{k+1}, as 1/s_k + p_k/(s_k s_{k+1}) = 1/s_{k+1}.
+           Eliminating class k from diag p − ppᵀ/s with Σp = s leaves the same form in the classes after it, with
+           s_{k+1} for s_k: p_l − p_l²/s_k − F_lk² = p_l − p_l²/s_{k+1}, as 1/s_k + p_k/(s_k s_{k+1}) = 1/s_{k+1}.
            (diag √p − p√pᵀ is a factor too, with K columns, and with a diagonal √p(1 − p) in which p cancels.)
 
 True of it
@@ -27,9 +27,9 @@ Numerics
     ∇ℓ = p̃ − y r. By the same token ℓ = −log p_y = −log1p(−r) where r is small, and diag H pairs the largest p with
     the sum of the others. F is made of products and quotients of sums of positive numbers: nothing cancels in it.
 
-Source     Tanabe & Sagae, An exact Cholesky decomposition and the generalized inverse of the variance-covariance matrix
-           of the multinomial distribution, J. R. Statist. Soc. B 54 (1992). Bishop, Pattern Recognition and Machine Learning (2006), §4.3.4; Böhning, Ann. Inst. Statist. Math. 44
-           (1992); Bach, Self-concordant analysis for logistic regression, Electron. J. Statist. 4 (2010).
+Source     Bishop, Pattern Recognition and Machine Learning (2006), §4.3.4; Böhning, Ann. Inst. Statist. Math. 44
+           (1992); Bach, Self-concordant analysis for logistic regression, Electron. J. Statist. 4 (2010); Tanabe &
+           Sagae, An exact Cholesky decomposition … of the multinomial distribution, J. R. Statist. Soc. B 54 (1992).
 """
 
 from collections.abc import Callable, Iterator
