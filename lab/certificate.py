@@ -6,11 +6,11 @@ proof that none above has been missed. Here it comes as a ceiling: numbers c_j w
 Lower ends (Cauchy's interlacing; Courant–Fischer). V (P, q) with orthonormal columns: λ_j(H) ≥ λ_j(VᵀHV).
 
 Upper ends (Lehmann 1949, Maehly 1952; Parlett, The Symmetric Eigenvalue Problem, §10.5). Let σ ≥ λ_{q+1}, S = H − σ,
-    A₁ = VᵀSV ≻ 0, A₂ = VᵀS²V. Then S has exactly q positive eigenvalues. Rayleigh–Ritz for S⁻¹ on span SV has the pencil
-    (A₁, A₂), whose j-th largest eigenvalue is at most that of S⁻¹, which is 1/(λ_{q+1−j} − σ). So with τ₁ ≥ … ≥ τ_q the
-    eigenvalues of (A₂, A₁):  λ_i ≤ σ + τ_i for i = 1 … q. (S singular: take the limit from above.) The error is
-    quadratic in the residual: with V's Ritz values Θ, D = Θ − σ, R = HV − VΘ ⟂ V,  A₁ = D,  A₂ = D² + RᵀR  and
-        σ + τ_i = λ_i(Θ + D^{−1/2} RᵀR D^{−1/2}).
+    A₁ = VᵀSV ≻ 0, A₂ = VᵀS²V. Then S has exactly q positive eigenvalues. Rayleigh–Ritz for S⁻¹ on span SV has the
+    pencil (A₁, A₂), whose j-th largest eigenvalue is at most that of S⁻¹, which is 1/(λ_{q+1−j} − σ). So with
+    τ₁ ≥ … ≥ τ_q the eigenvalues of (A₂, A₁):  λ_i ≤ σ + τ_i for i = 1 … q. (S singular: take the limit from above.)
+    The error is quadratic in the residual: with V's Ritz values Θ, D = Θ − σ, R = HV − VΘ ⟂ V,
+        A₁ = D,  A₂ = D² + RᵀR,  σ + τ_i = λ_i(Θ + D^{−1/2} RᵀR D^{−1/2}).
 Rounding. V's columns are orthonormal up to E = VᵀV − I, and R is known up to F, ‖F‖ ≤ f. With n ≥ ‖VᵀR‖, e ≥ ‖E‖:
     A₁ ⪰ D − e₁, e₁ = e‖D‖ + n;  A₂ ⪯ (1 + e)D² + 2n‖D‖ + (1 + t)R̃ᵀR̃ + (1 + 1/t)f² for any t > 0.
     With D′ = D − e₁ ≻ 0:  λ_i ≤ λ_i(Θ + e₁ + D′^{−1/2}[e₁² + eD² + 2n‖D‖ + (1 + t)R̃ᵀR̃ + (1 + 1/t)f²]D′^{−1/2}),
@@ -20,7 +20,8 @@ Ceilings.
     Trace       Σλ = tr H and λ ≥ floor:  λ_j ≤ tr H − Σ_{i≠j} (what λ_i is known to be at least), and jλ_j too.
     Norm        Σλ² = ‖H‖²_F: the same of squares.
     Inertia     If σ − H + VΘVᵀ ⪰ 0 then λ_{q+1}(H) ≤ λ₁(H − VΘVᵀ) + λ_{q+1}(VΘVᵀ) ≤ σ + 0 (Weyl). A Cholesky
-                factorisation of M that runs to its end proves λ_min(M) ≥ −γ_{P+1}/(1 − γ_{P+1}) tr M (Rump, BIT 46, 2006).
+                factorisation of M that runs to its end proves λ_min(M) ≥ −γ_{P+1}/(1 − γ_{P+1}) tr M (Rump, BIT 46,
+                2006).
     Chance      λ_{q+1}(H) ≤ λ₁(B), B = H compressed to what is orthogonal to V (Courant–Fischer). Lanczos from a random
                 start underestimates λ₁(B) of a B ⪰ 0 by more than the factor 1 − ε after j products with probability at
                 most 1.648 √P e^{−√ε(2j−1)} (Kuczyński & Woźniakowski, SIAM J. Matrix Anal. Appl. 13, 1992, thm. 4.2); b
@@ -42,7 +43,7 @@ PROVED = "proved"
 
 @dataclass(frozen=True)
 class Ceiling:
-    """λ_j ≤ values[j−1], (n,) in float64, not increasing; beyond its end the last one holds. `chance`: that it fails."""
+    """λ_j ≤ values[j−1], (n,) in float64; beyond its end the last one holds. `chance` is the probability of failure."""
 
     values: Tensor
     chance: float = 0.0
@@ -94,14 +95,16 @@ def raised(values: Tensor, delta: float, ridge: float = 0.0) -> Tensor:
 
 
 def enclose(ritz: Ritz, ceiling: Ceiling, k: int) -> Enclosure:
-    """Enclose the k largest eigenvalues: Cauchy from below, the ceiling and, wherever it leaves a gap, Lehmann above."""
+    """Enclose the k largest eigenvalues: Cauchy from below; from above the ceiling, and Lehmann where it has a gap."""
     small = _Small.of(ritz)
     lower, m = small.lower, len(small.theta)
     if m == len(ritz.vectors):  # nothing is left to have been missed
         ceiling = ceiling.meet(Ceiling(small.above))
     upper = torch.tensor([ceiling.at(j) for j in range(1, m + 1)], dtype=torch.float64)
-    for q in range(m, 0, -1):
-        upper[:q] = torch.minimum(upper[:q], small.upper(q, ceiling.at(q + 1)))
+    gaps = {q: float(small.theta[q - 1]) - ceiling.at(q + 1) for q in range(1, m + 1)}
+    for q in sorted(gaps, key=lambda q: -gaps[q])[:4]:  # the widest gaps: what the others would add is not worth it
+        if gaps[q] > 0:
+            upper[:q] = torch.minimum(upper[:q], small.upper(q, ceiling.at(q + 1)))
     return Enclosure(lower[:k], torch.maximum(upper[:k], lower[:k]), ceiling.chance)
 
 

@@ -147,25 +147,20 @@ class Curvature:
         """
         if not self.problem.model.is_linear:
             return float("inf")
-        move, drift = theta - self.theta, self.problem.loss.drift
+        move, drift, longest = theta - self.theta, self.problem.loss.drift, self.problem.longest_row
         slack = 1 + 8 * gamma(self.theta.shape[0] + 8, self.theta.dtype)
-        longest = self._longest_row
         # Δ's entries round, and so do the products with them; δ moves by no more than twice what its logits do.
         error = 4 * gamma(self.theta.shape[0] + 2, move.dtype) * longest * float(move.norm())
         if exactly:
             forward = self.problem.model.forward
-            return max(float(drift(forward(X, move)).max()) for X, _, _ in self._rows) * slack + error
+            return max(float(drift(forward(X, move)).max()) for X, _ in self.problem.blocks()) * slack + error
         return longest * float(drift(move).norm()) * slack + error
-
-    @cached_property
-    def _longest_row(self) -> float:
-        return max(float(X.square().sum(dim=1).max()) for X, _, _ in self._rows) ** 0.5
 
     @cached_property
     def _logit_rounding(self) -> float:
         """e = M max d + c u of `lab.rounding`, with d = γ_D |X||θ| bounded by norms."""
         K, dtype, loss = self.theta.shape[1], self.theta.dtype, self.problem.loss
-        reach = self._longest_row * float(self.theta.norm(dim=0).max())
+        reach = self.problem.longest_row * float(self.theta.norm(dim=0).max())
         unit = torch.finfo(dtype).eps / 2
         return loss.self_concordance * gamma(self.theta.shape[0], dtype) * reach + unit * (8 + K + 2 * reach)
 

@@ -116,6 +116,11 @@ class Problem:
         return total / self.N
 
     @cached_property
+    def longest_row(self) -> float:
+        """max ‖x_n‖."""
+        return max(float(X.square().sum(dim=1).max()) for X, _ in self.blocks()) ** 0.5
+
+    @cached_property
     def flat_directions(self) -> list[tuple[int, str]]:
         """Count the directions in which L is flat at every θ, each with its reason.
 

@@ -23,7 +23,7 @@ FLOORS = [
     {"datasets", "losses", "models", "problem", "board"},
     {"rounding", "optimizer", "loop"},
     {"referee", "operator", "optimizers", "optimizer_schema"},
-    {"probe", "twin", "summary", "schema", "evidence"},
+    {"probe", "tracking", "twin", "summary", "schema", "evidence"},
     {"identity"},
     {"identities"},
     {"ledger"},
