@@ -12,9 +12,9 @@ Upper ends (Lehmann 1949, Maehly 1952; Parlett, The Symmetric Eigenvalue Problem
     The error is quadratic in the residual: with V's Ritz values Θ, D = Θ − σ, R = HV − VΘ ⟂ V,
         A₁ = D,  A₂ = D² + RᵀR,  σ + τ_i = λ_i(Θ + D^{−1/2} RᵀR D^{−1/2}).
 Rounding. V's columns are orthonormal up to E = VᵀV − I, and R is known up to F, ‖F‖ ≤ f. With n ≥ ‖VᵀR‖, e ≥ ‖E‖:
-    A₁ ⪰ D − e₁, e₁ = e‖D‖ + n;  A₂ ⪯ (1 + e)D² + 2n‖D‖ + (1 + t)R̃ᵀR̃ + (1 + 1/t)f² for any t > 0.
-    With D′ = D − e₁ ≻ 0:  λ_i ≤ λ_i(Θ + e₁ + D′^{−1/2}[e₁² + eD² + 2n‖D‖ + (1 + t)R̃ᵀR̃ + (1 + 1/t)f²]D′^{−1/2}),
-    as D² = D′² + 2e₁D′ + e₁². Lower ends: VᵀHV ⪰ Θ − e‖Θ‖ − n, to be divided by 1 ± e as VᵀV ⪯ 1 + e.
+    A₁ ⪰ D − e₁, e₁ = e‖D‖ + n;  A₂ ⪯ (1 + e)D² + n(D²/c + c) + (1 + t)R̃ᵀR̃ + (1 + 1/t)f² for any t, c > 0.
+    With D′ = D − e₁ ≻ 0 and as D² = D′² + 2e₁D′ + e₁²:
+        λ_i ≤ λ_i(Θ + e₁ + D′^{−1/2}[e₁² + eD² + n(D²/c + c) + (1 + t)R̃ᵀR̃ + (1 + 1/t)f²]D′^{−1/2}).  Lower ends: VᵀHV ⪰ Θ − e‖Θ‖ − n, to be divided by 1 ± e as VᵀV ⪯ 1 + e.
 
 Ceilings.
     Trace       Σλ = tr H and λ ≥ floor:  λ_j ≤ tr H − Σ_{i≠j} (what λ_i is known to be at least), and jλ_j too.
@@ -160,7 +160,8 @@ class _Small:
         if not float(gap.min()) > 0 or not math.isfinite(sigma):
             return torch.full_like(theta, math.inf)
         t = max(self.f / (self.f + float(self.square.diagonal().sum()) ** 0.5), 1e-3) if self.f else 0.0
-        spill = (1 + t) * self.square[:q, :q] + torch.diag(e1**2 + self.e * D**2 + 2 * self.n * size)
+        c = (size * float(D.min())) ** 0.5  # spreads the rounding evenly over the eigenvalues
+        spill = (1 + t) * self.square[:q, :q] + torch.diag(e1**2 + self.e * D**2 + self.n * (D**2 / c + c))
         spill.diagonal().add_((1 + 1 / t) * self.f**2 if t else 0.0)
         root = gap.rsqrt()
         K = torch.diag(theta + e1) + root[:, None] * spill * root

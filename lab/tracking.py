@@ -157,7 +157,7 @@ class _Search:
             q, low, high = self._widest_gap(ritz)
             ceiling = ceiling.meet(self._prove(ritz, q, low, high))
             if not self._narrow(ritz, ceiling) and ceiling.at(q + 1) < float(ritz.values[q - 1]):
-                again = self._run(ritz.vectors, lambda r: self._narrow(r, ceiling))
+                again = self._run(ritz.vectors, lambda r: self._narrow(r, ceiling) or self._exhausted(r))
                 ritz = replace(again, products=ritz.products + again.products)
         ceiling = self._with_trace(ritz, ceiling)
         return ritz, ceiling, certificate.enclose(ritz, ceiling, self.k)
@@ -180,12 +180,17 @@ class _Search:
 
     def _foreseen(self, ritz: Ritz) -> bool:
         """Whether the intervals would be narrow below a ceiling in the widest gap, or better vectors are of no use."""
+        if self._exhausted(ritz):
+            return True
         q, low, high = self._widest_gap(ritz)
         residual, size = float(ritz.residuals[:q].norm()), float(ritz.values.abs().max())
         gap = (high - low) / 4
-        if residual <= 1e-3 * self.tolerance * size:
-            return True
         return gap > 0 and residual**2 / gap <= self.tolerance * size and residual < gap
+
+    def _exhausted(self, ritz: Ritz) -> bool:
+        """Whether the residuals are so small that more products can do nothing for the intervals."""
+        enough = 1e-3 * self.tolerance * float(ritz.values.abs().max())
+        return float(ritz.residuals.max()) <= max(enough, 2 * ritz.error)
 
     def _widest_gap(self, ritz: Ritz) -> tuple[int, float, float]:
         """The q ≥ k with the widest gap from the q-th Ritz value down to where the next eigenvalue may yet be."""
