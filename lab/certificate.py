@@ -14,7 +14,8 @@ Upper ends (Lehmann 1949, Maehly 1952; Parlett, The Symmetric Eigenvalue Problem
 Rounding. V's columns are orthonormal up to E = VᵀV − I, and R is known up to F, ‖F‖ ≤ f. With n ≥ ‖VᵀR‖, e ≥ ‖E‖:
     A₁ ⪰ D − e₁, e₁ = e‖D‖ + n;  A₂ ⪯ (1 + e)D² + n(D²/c + c) + (1 + t)R̃ᵀR̃ + (1 + 1/t)f² for any t, c > 0.
     With D′ = D − e₁ ≻ 0 and as D² = D′² + 2e₁D′ + e₁²:
-        λ_i ≤ λ_i(Θ + e₁ + D′^{−1/2}[e₁² + eD² + n(D²/c + c) + (1 + t)R̃ᵀR̃ + (1 + 1/t)f²]D′^{−1/2}).  Lower ends: VᵀHV ⪰ Θ − e‖Θ‖ − n, to be divided by 1 ± e as VᵀV ⪯ 1 + e.
+        λ_i ≤ λ_i(Θ + e₁ + D′^{−1/2}[e₁² + eD² + n(D²/c + c) + (1 + t)R̃ᵀR̃ + (1 + 1/t)f²]D′^{−1/2}).
+    Lower ends: VᵀHV ⪰ Θ − e‖Θ‖ − n, to be divided by 1 ± e as VᵀV ⪯ 1 + e.
 
 Ceilings.
     Trace       Σλ = tr H and λ ≥ floor:  λ_j ≤ tr H − Σ_{i≠j} (what λ_i is known to be at least), and jλ_j too.

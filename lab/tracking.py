@@ -20,7 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lab import certificate, krylov, spectrum
+from lab import certificate, krylov
 from lab.certificate import Ceiling, Enclosure
 from lab.krylov import Ritz
 from lab.operator import Curvature
@@ -152,7 +152,7 @@ class _Search:
 
     def attempt(self, start: Tensor, ceiling: Ceiling) -> tuple[Ritz, Ceiling, Enclosure]:
         """Search until the intervals are narrow; prove a new ceiling on the way if the one at hand parts nothing."""
-        ritz = self._run(start, lambda r: self._narrow(r, ceiling) or self._foreseen(r))
+        ritz = self._run(start, self._foreseen)
         if not self._narrow(ritz, ceiling):
             q, low, high = self._widest_gap(ritz)
             ceiling = ceiling.meet(self._prove(ritz, q, low, high))
@@ -180,12 +180,15 @@ class _Search:
 
     def _foreseen(self, ritz: Ritz) -> bool:
         """Whether the intervals would be narrow below a ceiling in the widest gap, or better vectors are of no use."""
-        if self._exhausted(ritz):
-            return True
         q, low, high = self._widest_gap(ritz)
-        residual, size = float(ritz.residuals[:q].norm()), float(ritz.values.abs().max())
-        gap = (high - low) / 4
-        return gap > 0 and residual**2 / gap <= self.tolerance * size and residual < gap
+        residuals, size = ritz.residuals, float(ritz.values.abs().max())
+        residual, gap = float(residuals[:q].norm()), (high - low) / 4
+        if self._exhausted(ritz) or (gap < 1e-5 * size and float(residuals.max()) < 1e-4 * size):
+            return True  # to rounding, or to a cluster that a wider block may reach the end of
+        # The vector beyond the gap must have come to rest too, or what is there may yet rise into it.
+        return gap > max(residual, float(residuals[min(q, len(residuals) - 1)])) and residual**2 / gap <= (
+            self.tolerance * size
+        )
 
     def _exhausted(self, ritz: Ritz) -> bool:
         """Whether the residuals are so small that more products can do nothing for the intervals."""
@@ -206,15 +209,15 @@ class _Search:
         curvature, problem = self.curvature, self.curvature.problem
         (D, K), P = curvature.theta.shape, curvature.P
         form, most = problem.N * D * D * K * (K + 1) / 2, SWEEPS * 2 * problem.N * P * len(ritz.values)
-        if _memory() / 2 >= 3 * 8 * P * P and form + P**3 / 3 <= most:
-            H, error = curvature.dense, curvature.dense_rounding
+        if _memory() / 2 >= 3 * 8 * P * P and form + P**3 / 3 <= most and problem.model.is_linear and high > low:
             # Near the upper edge of the gap: λ_{q+1} may be above its Ritz value, which has not converged.
-            proved = certificate.by_inertia(H, ritz, q, high - (high - low) / 4, error) if high > low else None
-            if proved is not None:
-                return proved
-            if form + SLOWNESS * 2 / 3 * P**3 <= 2 * most:
-                whole = spectrum.dense(H, error)
-                return certificate.exact(whole.values, whole.radius)
+            sigma = high - (high - low) / 4
+            for H, error in (
+                matrix() for matrix in (curvature.coarse, lambda: (curvature.dense, curvature.dense_rounding))
+            ):
+                proved = certificate.by_inertia(H, ritz, q, sigma, error) if error < (high - low) / 8 else None
+                if proved is not None:
+                    return proved
         ease = min(max(0.5 * (1 - low / high), 0.02), 0.5) if high > 0 else 0.5
         floor = curvature.floor if problem.model.is_linear else -curvature.trace
         return certificate.by_chance(curvature, ritz, q, floor, self.seed, CHANCE, ease, curvature.rounding)

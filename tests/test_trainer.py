@@ -111,8 +111,9 @@ def test_seeds_change_what_is_random(tiny, tmp_path):
         {"twin": "autograd", "optimizer": {"kind": "sgd", "lr": 0.5, "momentum": 0.9}},
         {"dtype": "float32", "optimizer": {"kind": "nadam", "lr": 0.05}},
         {"ridge": 0.01, "optimizer": {"kind": "newton"}},
+        {"probes": {"spectrum": {"every": "auto", "tolerance": 0.9, "method": "krylov"}}},
     ],
-    ids=["plain", "adam-batches", "twin", "float32", "newton"],
+    ids=["plain", "adam-batches", "twin", "float32", "newton", "auto"],
 )
 def test_an_interrupted_run_goes_on_to_the_bit(tiny, tmp_path, options):
     tiny |= options
