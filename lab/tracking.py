@@ -32,6 +32,7 @@ SLOWNESS = 6.0  # of a multiply-add in LAPACK's eigenvalues against one in a pro
 WORTH = 4.0  # how many times the price of a few eigenvalues all of them are worth
 SWEEPS = 30.0  # products of a block that a cold search with its proof takes
 CHANCE = 1e-6  # the probability with which a proof by chance may fail
+CLUSTER = 1e-4  # eigenvalues nearer to each other than this share of the largest are not worth parting
 GUARDS = (3, 9, 27)  # how many eigenvalues beyond the wanted ones a block holds: more, where a cluster asks for it
 
 
@@ -133,10 +134,11 @@ def track(curvature: Curvature, k: int, tolerance: float, before: Tracked | None
         if start.shape[1] < width:
             more = krylov.random_block(curvature.P, width - start.shape[1], seed + 1, curvature.theta)
             start = torch.cat([start, more], dim=1)
-        ritz, ceiling, enclosure = search.attempt(start[:, :width], ceiling)
+        widest = guard == GUARDS[-1] or width == curvature.P or width * curvature.P * 64 > _memory() / 8
+        ritz, ceiling, enclosure = search.attempt(start[:, :width], ceiling, widest)
         used += ritz.products
         start = torch.cat([ritz.vectors, start[:, width:]], dim=1)
-        if enclosure.width <= tolerance or width == curvature.P or width * curvature.P * 64 > _memory() / 8:
+        if enclosure.width <= tolerance or widest:
             break
     values = torch.clamp(ritz.values[:k].double().cpu(), enclosure.lower, enclosure.upper)
     kept = _ceiling_of(enclosure, ceiling)
@@ -150,11 +152,14 @@ class _Search:
     tolerance: float
     seed: int
 
-    def attempt(self, start: Tensor, ceiling: Ceiling) -> tuple[Ritz, Ceiling, Enclosure]:
-        """Search until the intervals are narrow; prove a new ceiling on the way if the one at hand parts nothing."""
+    def attempt(self, start: Tensor, ceiling: Ceiling, widest: bool) -> tuple[Ritz, Ceiling, Enclosure]:
+        """Search until the intervals are narrow; prove a new ceiling on the way if the one at hand parts nothing.
+
+        A proof is not worth its price where a cluster goes on beyond the block, unless the block is the `widest`.
+        """
         ritz = self._run(start, self._foreseen)
-        if not self._narrow(ritz, ceiling):
-            q, low, high = self._widest_gap(ritz)
+        q, low, high = self._widest_gap(ritz)
+        if not self._narrow(ritz, ceiling) and (widest or high - low > CLUSTER * float(ritz.values.abs().max())):
             ceiling = ceiling.meet(self._prove(ritz, q, low, high))
             if not self._narrow(ritz, ceiling) and ceiling.at(q + 1) < float(ritz.values[q - 1]):
                 again = self._run(ritz.vectors, lambda r: self._narrow(r, ceiling) or self._exhausted(r))
@@ -183,7 +188,7 @@ class _Search:
         q, low, high = self._widest_gap(ritz)
         residuals, size = ritz.residuals, float(ritz.values.abs().max())
         residual, gap = float(residuals[:q].norm()), (high - low) / 4
-        if self._exhausted(ritz) or (gap < 1e-5 * size and float(residuals.max()) < 1e-4 * size):
+        if self._exhausted(ritz) or (4 * gap < CLUSTER * size and float(residuals.max()) < 1e-4 * size):
             return True  # to rounding, or to a cluster that a wider block may reach the end of
         # The vector beyond the gap must have come to rest too, or what is there may yet rise into it.
         return gap > max(residual, float(residuals[min(q, len(residuals) - 1)])) and residual**2 / gap <= (
