@@ -18,12 +18,12 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Each floor may import from the floors above it in this list, and a file from its own folder's base.
 FLOORS = [
     {"errors"},
-    {"files", "seeds", "derivation", "oracle", "spectrum", "record", "catalog"},
-    {"dataset", "loss", "model", "provenance", "runs"},
+    {"files", "seeds", "derivation", "oracle", "spectrum", "krylov", "record", "catalog"},
+    {"dataset", "loss", "model", "certificate", "provenance", "runs"},
     {"datasets", "losses", "models", "problem", "board"},
     {"rounding", "optimizer", "loop"},
     {"referee", "operator", "optimizers", "optimizer_schema"},
-    {"probe", "twin", "summary", "schema", "evidence"},
+    {"probe", "tracking", "twin", "summary", "schema", "evidence"},
     {"identity"},
     {"identities"},
     {"ledger"},

@@ -15,6 +15,7 @@ from lab.loop import Batches
 from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.models.linear import Linear
+from lab.operator import Curvature
 from lab.problem import Problem
 from lab.referee import judge_gradient, judge_hessian, judge_hvp
 
@@ -83,6 +84,20 @@ def test_blocks_of_rows_change_nothing_but_rounding(rng, monkeypatch):
     blocked = [p.value(theta), p.gradient(theta), p.hessian(theta), p.correct(theta), *p.value_and_gradient(theta)]
     for one, other in zip(whole, blocked, strict=True):
         assert torch.allclose(one, other, rtol=1e-12, atol=1e-15)
+
+
+def test_the_operator_is_the_matrix_with_options_too(problem_and_theta, rng):
+    p, theta = problem_and_theta
+    curvature, bare, H = Curvature(p, theta), Curvature(replace(p, ridge=0.0), theta), p.hessian(theta)
+    V = torch.randn(theta.numel(), 3, generator=rng, dtype=theta.dtype)
+    assert torch.allclose(curvature(V), H @ V, rtol=1e-11, atol=1e-14)
+    assert torch.allclose(curvature.diagonal, H.diagonal(), rtol=1e-12)
+    assert curvature.frobenius == pytest.approx(float(H.norm()), rel=1e-12)
+    assert torch.allclose(bare.factor().T @ bare.factor(), bare.dense, rtol=1e-11, atol=1e-14)
+    dual = torch.linalg.eigvalsh(bare.dual())[-5:]
+    assert torch.allclose(dual, torch.linalg.eigvalsh(bare.dense)[-5:], rtol=1e-11)
+    coarse, error = curvature.coarse()
+    assert torch.linalg.matrix_norm(coarse - H, 2) <= error
 
 
 @dataclass(frozen=True)
