@@ -52,7 +52,8 @@ class Sigmoid(Loss):
     """Binary and multi-label cross-entropy: one logit for each yes-or-no label; `average` divides by their number.
 
     `weight` and `pos_weight` have K entries, as torch has them: of a label, and of its ones besides. `class_weight`
-    `balanced` sets both from all training rows: n/(2 n₀) for a label's zeros and n/(2 n₁) for its ones.
+    `balanced` sets both from all training rows: n/(2 n₀) for a label's zeros and n/(2 n₁) for its ones. (torch's
+    `weight` may also differ from row to row; that is data, which a loss does not hold.)
     """
 
     average: bool = False

@@ -211,7 +211,7 @@ class Softmax(Loss):
         require("weight", self.weight, classes)
         if self.class_weight is None or labels.ndim != 1:
             return self
-        weights = balanced(torch.bincount(labels, minlength=classes), "class")
+        weights = balanced(torch.bincount(labels[labels >= 0], minlength=classes), "class")
         return replace(self, weight=tuple(weights.tolist()), class_weight=None)
 
     def mass(self, y: Tensor) -> float:
