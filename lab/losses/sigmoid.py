@@ -87,7 +87,7 @@ class Sigmoid(Loss):
 
     def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         # Nearly always y is 0 or 1. To see that is cheaper than the second exponential that any other y asks for.
-        if not self.weighs_labels and torch.equal(y * y, y):
+        if not self._is_weighed and torch.equal(y * y, y):
             s = 1 - 2 * y
             sz = s * z
             return self._scale(_softplus(sz).sum(dim=1), z), self._scale(s * torch.sigmoid(sz), z)
@@ -110,7 +110,7 @@ class Sigmoid(Loss):
         """(a + b) σ(z)σ(−z), (N, K), as 1/(e^{|z|} + 2 + e^{−|z|}), with no 1 − σ = 0 at large logits."""
         e = z.abs().exp_()
         h = e.reciprocal().add_(e).add_(2).reciprocal_()
-        if self.weighs_labels:
+        if self._is_weighed:
             a, b = self._shares(z, y)
             h *= a + b
         return self._scale(h, z)
@@ -165,7 +165,7 @@ class Sigmoid(Loss):
         return count, f"{'a label has' if count == 1 else f'{count} labels have'} weight 0" if count else ""
 
     @property
-    def weighs_labels(self) -> bool:
+    def _is_weighed(self) -> bool:
         """Whether any label or its ones have a weight."""
         return self.weight is not None or self.pos_weight is not None or self.class_weight is not None
 
