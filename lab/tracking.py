@@ -170,7 +170,9 @@ class _Search:
     def _run(self, start: Tensor, enough: Any) -> Ritz:
         m, curvature = start.shape[1], self.curvature
         norm = curvature.trace * (1 + 1e-12)
-        return krylov.search(curvature, start, enough, 4 * m, 80 * m, curvature.rounding, norm)
+        # A longer basis takes fewer products, and more memory.
+        limit = 8 * m if 8 * m * curvature.P * 16 <= _memory() / 32 else 4 * m
+        return krylov.search(curvature, start, enough, limit, 80 * m, curvature.rounding, norm)
 
     def _narrow(self, ritz: Ritz, ceiling: Ceiling) -> bool:
         return certificate.enclose(ritz, self._with_trace(ritz, ceiling), self.k).width <= self.tolerance
