@@ -45,7 +45,7 @@ def made(N: int, D: int, K: int, decay: float = 0.0) -> Problem:
     X = torch.randn(N, D, generator=rng, dtype=torch.float64)
     X *= (1 + decay * torch.arange(D, dtype=X.dtype)).rsqrt()
     X[:, -1] = 1
-    return Problem(Softmax(), Linear(), X, Softmax().encode(torch.arange(N) % K, K, X.dtype))
+    return Problem(Softmax(), Linear(), X, Softmax().encode(torch.arange(N) % K, K, X.dtype), outputs=K)
 
 
 def start(problem: Problem) -> Tensor:
@@ -55,7 +55,7 @@ def start(problem: Problem) -> Tensor:
 
 def bare(problem: Problem) -> Callable[[Tensor], Tensor]:
     """The loss as people write it, for autograd."""
-    X, labels = problem.X, problem.y.argmax(dim=1)
+    X, labels = problem.X, problem.y
     return lambda theta: torch.nn.functional.cross_entropy(X @ theta, labels)
 
 
@@ -100,7 +100,7 @@ def curvlinops(problem: Problem, theta: Tensor) -> Any:
     from curvlinops import HessianLinearOperator
 
     model = network(problem, theta)
-    data = [(problem.X, problem.y.argmax(dim=1))]
+    data = [(problem.X, problem.y)]
     with torch.enable_grad():
         loss = torch.nn.CrossEntropyLoss()
         return HessianLinearOperator(model, loss, list(model.parameters()), data, check_deterministic=False).to_scipy()
@@ -128,7 +128,7 @@ def pyhessian(problem: Problem, theta: Tensor) -> list[float]:
     torch.set_default_dtype(torch.float64)
     try:
         with torch.enable_grad():
-            batch = problem.X, problem.y.argmax(dim=1)
+            batch = problem.X, problem.y
             asked = hessian(network(problem, theta), torch.nn.CrossEntropyLoss(), data=batch, cuda=False)
             return list(asked.eigenvalues(top_n=TOP, tol=1e-3)[0])
     finally:
