@@ -234,8 +234,12 @@ class Softmax(Loss):
         return self.weight is not None
 
     def subtracted(self, z: Tensor, y: Tensor) -> Tensor:
-        """r, (N, K)."""
-        return self._shares(z, y)[0]
+        """r, (N, K): R e_y for class indices without smoothing."""
+        if y.ndim > 1 or self.label_smoothing:
+            return self._shares(z, y)[0]
+        t, kept = self._labels(y)
+        R = self._weight_of(t, kept, z)
+        return torch.zeros_like(z).scatter_(1, t, 1.0 if R is None else R)
 
     def correct(self, z: Tensor, y: Tensor) -> Tensor:
         """1 where the largest logit is the target's (the first of equals), else 0, (N,); nan for an ignored row."""
