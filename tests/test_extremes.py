@@ -125,6 +125,8 @@ def test_hard_labels_are_not_the_equal_probabilities_once_there_are_weights():
     [
         (lambda: Softmax(label_smoothing=1.1), r"label_smoothing: 1.1 .* \[0, 1\]"),
         (lambda: Softmax(label_smoothing=math.nan), "label_smoothing: nan"),
+        (lambda: Softmax(reduction="average"), "reduction: 'average' is unknown"),
+        (lambda: Sigmoid(reduction=None), "reduction: None is unknown"),
         (lambda: Softmax(weight=(1, -2)), "weight: -2 is no weight"),
         (lambda: Softmax(weight=(1, math.inf)), "weight: inf is no weight"),
         (lambda: Softmax(weight=()), "weight: the list is empty"),

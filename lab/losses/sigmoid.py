@@ -64,6 +64,7 @@ class Sigmoid(Loss):
     self_concordance: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.class_weight not in (None, "balanced"):
             raise ValueError(f"class_weight: {self.class_weight!r} is unknown; give 'balanced', or weight, pos_weight")
         if self.class_weight and (self.weight is not None or self.pos_weight is not None):

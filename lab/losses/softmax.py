@@ -86,6 +86,7 @@ class Softmax(Loss):
     class_weight: Literal["balanced"] | tuple[Annotated[float, Ge(0)], ...] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.weight is not None and self.class_weight is not None:
             raise ValueError("weight and class_weight are the same thing; give one of them")
         if not 0 <= self.label_smoothing <= 1:
