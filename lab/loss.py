@@ -29,13 +29,13 @@ class Loss(Derivation):
 
     reduction: Literal["mean", "sum", "none"] = field(default="mean", kw_only=True)
 
-    def __post_init__(self) -> None:
-        if self.reduction not in ("mean", "sum", "none"):
-            raise ValueError(f"reduction: {self.reduction!r} is unknown; give mean, sum or none")
-
     # |∇³ℓ[u, u, v]| ≤ self_concordance · max|v| · ∇²ℓ[u, u]. Canonical losses of the exponential family have 1
     # (Poisson, σ) or 2 (softmax, whose logits move relative to each other). The referee's bounds rest on it.
     self_concordance: ClassVar[float] = 2.0
+
+    def __post_init__(self) -> None:
+        if self.reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"reduction: {self.reduction!r} is unknown; give mean, sum or none")
 
     @abstractmethod
     def value(self, z: Tensor, y: Tensor) -> Tensor:
