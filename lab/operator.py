@@ -20,7 +20,7 @@ Rounding of a product: |δ(HV)| ≤ (γ_N + γ_D + e) G|V| entrywise with G = Σ
 r² = h_kk + p_k as in `lab.rounding`, so that its 2-norm is at most (γ_N + γ_D + e) tr G for a unit direction.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -78,6 +78,15 @@ class Curvature:
         square = self._square_by_classes() if by_classes <= by_rows else self._square_by_rows()
         square += 2 * ridge * float((mask * self._bare_diagonal).sum()) + ridge**2 * K * float(mask.square().sum())
         return square**0.5
+
+    @property
+    def bare_trace(self) -> float:
+        """tr H₀, without the ridge."""
+        return float(self._bare_diagonal.sum())
+
+    def logits(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The logits and targets, in blocks of rows."""
+        return ((z, y) for _, y, z in self._rows)
 
     @property
     def dense(self) -> Tensor:
