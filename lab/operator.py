@@ -21,7 +21,7 @@ r² = h_kk + p_k as in `lab.rounding`, so that its 2-norm is at most (γ_N + γ_
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -79,6 +79,15 @@ class Curvature:
         square = self._square_by_classes() if by_classes <= by_rows else self._square_by_rows()
         square += 2 * ridge * float((mask * self._bare_diagonal).sum()) + ridge**2 * K * float(mask.square().sum())
         return square**0.5
+
+    @property
+    def bare_trace(self) -> float:
+        """tr H₀, without the ridge."""
+        return float(self._bare_diagonal.sum())
+
+    def logits(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The logits and targets, in blocks of rows."""
+        return ((z, y) for _, y, z in self._rows)
 
     @property
     def dense(self) -> Tensor:

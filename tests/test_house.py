@@ -23,6 +23,8 @@ FLOORS = [
     {"datasets", "losses", "models", "problem", "board"},
     {"rounding", "optimizer", "loop"},
     {"referee", "operator", "optimizers", "optimizer_schema"},
+    {"structure"},
+    {"plan"},
     {"probe", "tracking", "twin", "summary", "schema", "evidence"},
     {"identity"},
     {"identities"},

@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import make_problem
 
-from lab import launch, spectrum, tracking
+from lab import launch, plan, spectrum, structure, tracking
 from lab.operator import Curvature
 from lab.problem import Problem
 from lab.tracking import Tracked
@@ -45,16 +45,30 @@ def test_intervals_hold_at_every_step_of_descent_and_are_narrow(loss, ridge, lr,
         assert all(before.ceiling.at(j) >= float(values[j - 1]) - radius for j in range(1, 49))
 
 
-def test_multiplicity_at_zero_is_met_by_a_wider_block(rng):
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("ridge", [0.0, 0.05])
+def test_structure_says_all_at_zero(loss, ridge, rng):
+    problem, _ = make_problem(rng, loss, N=90, D=12, K=5, ridge=ridge)
+    curvature = Curvature(problem, torch.zeros(12, 5, dtype=torch.float64))
+    found, (values, radius) = structure.shared(curvature, 7), truth(curvature)
+    assert found.radius < 1e-11
+    assert ((found.values - values).abs() <= found.radius + radius).all()
+    residual = curvature(found.vectors) - found.vectors * found.values[:7]
+    assert float(residual.norm()) <= 10 * (found.radius + radius)
+    assert structure.shared(Curvature(problem, curvature.theta + 1e-3), 7) is None
+
+
+def test_multiplicity_is_met_by_a_wider_block(rng, monkeypatch):
+    monkeypatch.setattr(tracking, "shared", lambda *_: None)
     problem, _ = make_problem(rng, N=90, D=20, K=8, ridge=0.0)
     found = tracking.track(Curvature(problem, torch.zeros(20, 8, dtype=torch.float64)), 3, 1e-8)
     assert found.settled
-    assert found.vectors.shape[1] > 3 + tracking.GUARDS[0]
+    assert found.vectors.shape[1] > 3 + plan.GUARDS[0]
     assert torch.allclose(found.values, found.values[0].expand(3), rtol=1e-8)
 
 
 def test_without_the_memory_for_a_proof_chance_is_taken_and_named(rng, monkeypatch):
-    monkeypatch.setattr(tracking, "_memory", lambda: 1e5)
+    monkeypatch.setattr(plan, "memory", lambda: 1e5)
     problem, theta = make_problem(rng, N=90, D=30, K=4, ridge=0.0)
     curvature = Curvature(problem, theta)
     found = tracking.track(curvature, 3, 1e-6)
@@ -89,7 +103,7 @@ def test_the_last_intervals_moved_by_the_bound_hold_at_later_steps(ridge, free, 
     widths = []
     for theta in thetas:
         for exactly in (True, False):
-            moved = known.moved(first.log_change(theta, exactly), tracking.uniform_ridge(first))
+            moved = known.moved(first.log_change(theta, exactly), structure.uniform_ridge(first))
             assert holds(moved, *truth(Curvature(problem, theta)))
         widths.append(moved.width)
     assert widths[0] <= 1e-8 < widths[1]
@@ -115,16 +129,16 @@ def sized(rng, N, D, K):
     [((455, 31, 2), "dense"), ((1797, 65, 10), "dense"), ((60_000, 785, 10), "krylov"), ((20, 5000, 3), "dual")],
 )
 def test_the_way_is_chosen_by_price_and_says_so(size, method, rng):
-    plan = tracking.choose(sized(rng, *size), 5)
-    assert plan.method == method
-    assert "multiply-adds" in plan.why
+    way = plan.choose(sized(rng, *size), 5)
+    assert way.method == method
+    assert "multiply-adds" in way.why
 
 
 def test_the_dual_has_the_spectrum_of_the_matrix(rng):
     problem, theta = make_problem(rng, N=5, D=20, K=3, ridge=0.0)
     for p in (problem, Problem(problem.loss, problem.model, problem.X, problem.y, 0.4)):
         curvature = Curvature(p, theta)
-        dual = tracking.from_dual(curvature, spectrum.dense(curvature.dual(), curvature.dense_rounding))
+        dual = structure.from_dual(curvature, spectrum.dense(curvature.dual(), curvature.dense_rounding))
         whole, radius = truth(curvature)
         assert ((dual.values - whole).abs() <= dual.radius + radius).all()
         assert dual.rank == spectrum.dense(curvature.dense, curvature.dense_rounding).rank
@@ -135,16 +149,16 @@ def test_the_smallest_are_at_the_floor_or_in_an_interval(rng):
         rng, N=60, D=12, K=4, ridge=0.1
     )  # the intercept is free, and softmax blind to a shift
     values, radius = truth(Curvature(problem, theta))
-    found = tracking.least(Curvature(problem, theta), 3, 0)
+    found = structure.least(Curvature(problem, theta), 3, 0)
     assert found["curvature/lambda_min"] == found["curvature/bottom_1"] == 0.0
     assert abs(float(values[-1])) <= radius
     for i in (2, 3):
         assert found[f"curvature/bottom_{i}/lower"] <= float(values[-i])
         assert found[f"curvature/bottom_{i}/upper"] >= float(values[-i]) - radius
-    assert tracking.definiteness(Curvature(problem, theta)).startswith("positive semi-definite")
+    assert structure.definiteness(Curvature(problem, theta)).startswith("positive semi-definite")
     held = Curvature(Problem(problem.loss, problem.model, problem.X, problem.y, 0.1), theta)
-    assert tracking.least(held, 2, 0)["curvature/bottom_2"] == 0.1
-    assert tracking.definiteness(held) == "positive definite: no eigenvalue is below the ridge, 0.1"
+    assert structure.least(held, 2, 0)["curvature/bottom_2"] == 0.1
+    assert structure.definiteness(held) == "positive definite: no eigenvalue is below the ridge, 0.1"
 
 
 def trained(tiny, folder, **probe):
@@ -177,9 +191,10 @@ def test_steps_between_measurements_have_intervals(tiny, tmp_path):
 
 
 def test_what_was_not_reached_has_no_number_and_says_so(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(tracking, "GUARDS", (1,))
+    monkeypatch.setattr(plan, "GUARDS", (1,))
+    monkeypatch.setattr(tracking, "shared", lambda *_: None)
     monkeypatch.setattr(tracking, "CHANCE", 1e-300)
-    monkeypatch.setattr(tracking, "_memory", lambda: 1.0)
+    monkeypatch.setattr(plan, "memory", lambda: 1.0)
     run = trained(tiny, tmp_path, method="krylov", top=3, tolerance=1e-9)
     first = run.metrics[0]  # θ = 0: every eigenvalue is there twice, and the block too narrow to see it
     assert first["curvature/certainty"].startswith("not converged: ")

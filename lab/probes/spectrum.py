@@ -18,7 +18,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from lab import certificate, spectrum, tracking
+from lab import certificate, plan, spectrum, structure, tracking
 from lab.certificate import Enclosure
 from lab.operator import Curvature
 from lab.probe import Probe, Reading, Step
@@ -73,7 +73,7 @@ class SpectrumProbe(Probe):
         if "anchor" in memory:
             near = Curvature(problem, memory["anchor"].to(step.theta)).log_change(step.theta)
             delta = min(delta, memory["anchor_change"] + near)
-        ridge = tracking.uniform_ridge(there)
+        ridge = structure.uniform_ridge(there)
         if before.moved(delta, ridge).width > self.tolerance and (self.every == "auto" or step.problem is problem):
             delta = min(delta, there.log_change(step.theta, exactly=True))
             memory.update(anchor=step.theta.clone(), anchor_change=delta)
@@ -81,32 +81,32 @@ class SpectrumProbe(Probe):
 
     def _measured(self, problem: Problem, step: Step, before: Tracked | None) -> Mapping[str, Reading]:
         curvature = Curvature(problem, step.theta)
-        plan = tracking.choose(curvature, self.top)
+        way = plan.choose(curvature, self.top)
         if self.method != "auto":
-            plan = tracking.Plan(self.method, f"{self.method}, as asked for")
-        if plan.method == "krylov":
+            way = plan.Plan(self.method, f"{self.method}, as asked for")
+        if way.method == "krylov":
             found, readings = self._searched(curvature, step, before)
         else:
-            found, readings = self._whole(curvature, plan.method)
+            found, readings = self._whole(curvature, way.method)
         if found is None:
             return readings
         step.memory.clear()
         if problem is step.full:
             step.memory.update(found.state())
-        readings |= {**_bands(found.enclosure), "curvature/method": plan.why}
+        readings |= {**_bands(found.enclosure), "curvature/method": way.why}
         readings["curvature/trace"] = curvature.trace
         if step.lr is not None and "curvature/lambda_1" in readings:
             readings["stability/lr_lambda_max"] = step.lr * float(found.values[0])
         return readings
 
-    def _whole(self, curvature: Curvature, method: tracking.Method) -> tuple[Tracked | None, dict[str, Reading]]:
+    def _whole(self, curvature: Curvature, method: plan.Method) -> tuple[Tracked | None, dict[str, Reading]]:
         """All eigenvalues, by LAPACK."""
         problem, theta = curvature.problem, curvature.theta
         H = curvature.dual() if method == "dual" else curvature.dense
         if not torch.isfinite(H).all():
             return None, {"curvature/definiteness": "unknown: the Hessian is not finite"}
         if method == "dual":
-            found = tracking.from_dual(curvature, spectrum.dense(H, error=curvature.dense_rounding))
+            found = structure.from_dual(curvature, spectrum.dense(H, error=curvature.dense_rounding))
         else:
             found = spectrum.dense(H, error=hessian_norm_bound(problem, theta, float(H.trace())))
         k = self.top
@@ -137,8 +137,8 @@ class SpectrumProbe(Probe):
             for (tag, value), unknown in zip(_numbered("lambda", found.values).items(), wide, strict=True)
             if not unknown
         }
-        readings |= tracking.least(curvature, self.bottom, step.seed)
-        readings["curvature/definiteness"] = tracking.definiteness(curvature)
+        readings |= structure.least(curvature, self.bottom, step.seed)
+        readings["curvature/definiteness"] = structure.definiteness(curvature)
         readings["curvature/certainty"] = found.enclosure.how
         if bool(wide.any()):
             readings["curvature/certainty"] = (
