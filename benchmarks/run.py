@@ -123,7 +123,7 @@ def _peer_step() -> Seconds:
     from torch.utils.tensorboard import SummaryWriter
 
     problem = digits().full
-    X, labels = problem.X, problem.y.argmax(dim=1)
+    X, labels = problem.X, problem.y
     theta = torch.zeros(problem.shape, dtype=X.dtype, requires_grad=True)
 
     def loss(theta: torch.Tensor) -> torch.Tensor:

@@ -56,8 +56,11 @@ def pair(ours: Callable[[], Any], peer: Callable[[], Any], runs: int, each: int 
     return median(times["ours"]), median(times["peer"])
 
 
-def peak_bytes(call: Callable[[], Any]) -> int | None:
-    """How much the process's resident memory rises above where it starts while `call` runs; None where not Linux."""
+def peak_bytes(call: Callable[[], Any], warm: bool = True) -> int | None:
+    """How much the process's resident memory rises above where it starts while `call` runs; None where not Linux.
+
+    It is called once before, to be `warm`, unless that is too dear.
+    """
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     if not reset.exists():
         return None
@@ -66,7 +69,8 @@ def peak_bytes(call: Callable[[], Any]) -> int | None:
         line = next(line for line in status.read_text().splitlines() if line.startswith(key))
         return int(line.split()[1]) * 1024
 
-    call()
+    if warm:
+        call()
     ctypes.CDLL(None).malloc_trim(0)  # what the first call freed is not to be had again for nothing
     before = read("VmRSS")
     reset.write_text("5")

@@ -33,6 +33,10 @@ class Loss(Derivation):
     # (Poisson, σ) or 2 (softmax, whose logits move relative to each other). The referee's bounds rest on it.
     self_concordance: ClassVar[float] = 2.0
 
+    def __post_init__(self) -> None:
+        if self.reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"reduction: {self.reduction!r} is unknown; give mean, sum or none")
+
     @abstractmethod
     def value(self, z: Tensor, y: Tensor) -> Tensor:
         """Return ℓ of each row, (N,)."""

@@ -20,7 +20,8 @@ Rounding of a product: |δ(HV)| ≤ (γ_N + γ_D + e) G|V| entrywise with G = Σ
 r² = h_kk + p_k as in `lab.rounding`, so that its 2-norm is at most (γ_N + γ_D + e) tr G for a unit direction.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -80,9 +81,36 @@ class Curvature:
         return square**0.5
 
     @property
+    def bare_trace(self) -> float:
+        """tr H₀, without the ridge."""
+        return float(self._bare_diagonal.sum())
+
+    def logits(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The logits and targets, in blocks of rows."""
+        return ((z, y) for _, y, z in self._rows)
+
+    @property
     def dense(self) -> Tensor:
         """H, (P, P)."""
         return self.problem.hessian(self.theta)
+
+    def coarse(self) -> tuple[Tensor, float]:
+        """H (P, P) formed in single precision from logit Hessians in full precision, and a bound on its 2-norm's error.
+
+        At half the price of `dense` it is good enough to count eigenvalues on either side of a gap. X and h are rounded
+        to u = 2⁻²⁴ each, so |δH| ≤ (γ_N + 4u) Σ|X||h||X|/N entrywise, and in norm at most that share of tr H.
+        """
+        problem, (D, K), single = self.problem, self.theta.shape, torch.float32
+        H = torch.zeros(D, K, D, K, dtype=single, device=self.theta.device)
+        theta = self.theta.to(single)
+        for X, y in problem.blocks(width=D * K):
+            h = problem.loss.hessian(problem.model.forward(X, self.theta), y).to(single)
+            problem.model.gauss_newton(X.to(single), theta, h, out=H)
+        whole = H.view(self.P, self.P).to(self.theta).div_(problem.divisor)
+        ridge = problem.ridge * problem.mask.expand(D, K).reshape(-1)
+        whole.diagonal().add_(ridge)
+        share = gamma(problem.N + 2, single) + 4 * torch.finfo(single).eps
+        return whole, share * float(self._bare_diagonal.sum()) + self.dense_rounding
 
     def block(self, k: int, l: int) -> Tensor:
         """Block (k, l) of H, (D, D): the curvature between θ's columns k and l."""
@@ -103,7 +131,7 @@ class Curvature:
             torch.einsum("nd,nkj->njdk", X, self.problem.loss.factor(z, y)).reshape(-1, self.P)
             for X, y, z in self._rows
         ]
-        return torch.cat(parts) / self.problem.divisor**0.5
+        return torch.cat(parts) / math.sqrt(self.problem.divisor)
 
     def dual(self) -> Tensor:
         """AAᵀ (N·r, N·r): H₀'s non-zero eigenvalues, in a smaller matrix where N·r < P."""
@@ -147,25 +175,20 @@ class Curvature:
         """
         if not self.problem.model.is_linear:
             return float("inf")
-        move, drift = theta - self.theta, self.problem.loss.drift
+        move, drift, longest = theta - self.theta, self.problem.loss.drift, self.problem.longest_row
         slack = 1 + 8 * gamma(self.theta.shape[0] + 8, self.theta.dtype)
-        longest = self._longest_row
         # Δ's entries round, and so do the products with them; δ moves by no more than twice what its logits do.
         error = 4 * gamma(self.theta.shape[0] + 2, move.dtype) * longest * float(move.norm())
         if exactly:
             forward = self.problem.model.forward
-            return max(float(drift(forward(X, move)).max()) for X, _, _ in self._rows) * slack + error
+            return max(float(drift(forward(X, move)).max()) for X, _ in self.problem.blocks()) * slack + error
         return longest * float(drift(move).norm()) * slack + error
-
-    @cached_property
-    def _longest_row(self) -> float:
-        return max(float(X.square().sum(dim=1).max()) for X, _, _ in self._rows) ** 0.5
 
     @cached_property
     def _logit_rounding(self) -> float:
         """e = M max d + c u of `lab.rounding`, with d = γ_D |X||θ| bounded by norms."""
         K, dtype, loss = self.theta.shape[1], self.theta.dtype, self.problem.loss
-        reach = self._longest_row * float(self.theta.norm(dim=0).max())
+        reach = self.problem.longest_row * float(self.theta.norm(dim=0).max())
         unit = torch.finfo(dtype).eps / 2
         return loss.self_concordance * gamma(self.theta.shape[0], dtype) * reach + unit * (8 + K + 2 * reach)
 

@@ -5,8 +5,8 @@ A probe reads a step and returns readings; it never moves θ. Its fields are its
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 from annotated_types import Ge
 from torch import Tensor
@@ -23,7 +23,8 @@ class Step:
 
     t counts from 0; `problem` is the batch that this step descends on and `full` the whole training set (the same
     object at full batch); θ, value and gradient are where the step starts, and `after` is where it ends: None at the
-    end of training, from where no step is taken. `lr` is the optimizer's step length, None where it has none.
+    end of training, from where no step is taken. `lr` is the optimizer's step length, None where it has none. `memory`
+    is what the probe that looks keeps from step to step, tensors and plain values by name: a checkpoint holds it too.
     """
 
     t: int
@@ -36,6 +37,7 @@ class Step:
     after: Tensor | None
     lr: float | None
     seed: int = 0
+    memory: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,11 @@ class Problem:
         return rows.nanmean()
 
     @cached_property
+    def longest_row(self) -> float:
+        """max ‖x_n‖."""
+        return max(float(X.square().sum(dim=1).max()) for X, _ in self.blocks()) ** 0.5
+
+    @cached_property
     def flat_directions(self) -> list[tuple[int, str]]:
         """Count the directions in which L is flat at every θ, each with its reason.
 

@@ -24,6 +24,7 @@ Readings = Mapping[str, Reading]
 Row = dict[str, Any]  # {"step": int, tag: Reading, …}
 
 _NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_ENDS = ("/lower", "/upper")  # of an interval
 _SPAN_DECADES = ("curvature/", "loss/", "step/")
 
 
@@ -120,6 +121,7 @@ class TensorBoard(_File):
 
     Numbers are plain scalars.  A positive float under curvature/, loss/ or step/ is shown as `log10/<tag>` too: those
     span decades, and a linear axis shows only the largest.  A text is written when it is not the last one of its tag.
+    A tag with an interval, in <tag>/lower and <tag>/upper, is a band in a chart of the custom scalars.
     """
 
     def __init__(self, folder: Path, purge_step: int = 0) -> None:
@@ -129,6 +131,7 @@ class TensorBoard(_File):
         super().__init__(_path_after(older, folder), "xb")
         self._events = event_pb2
         self._texts: dict[str, str] = {}
+        self._bands: list[str] = []
         for path in older:
             os.truncate(path, _size_before(path.read_bytes(), purge_step))
         # A TensorBoard that is open has read them already.  This tells its loader in Python, if the run began with such
@@ -149,8 +152,12 @@ class TensorBoard(_File):
                     values.append(_text(tag, value))
             elif tag != "step":
                 values.append(summary_pb2.Summary.Value(tag=tag, simple_value=value))
-                if tag.startswith(_SPAN_DECADES) and isinstance(value, float) and value > 0:
+                if tag.startswith(_SPAN_DECADES) and not tag.endswith(_ENDS) and isinstance(value, float) and value > 0:
                     values.append(summary_pb2.Summary.Value(tag=f"log10/{tag}", simple_value=math.log10(value)))
+        bands = [tag.removesuffix(_ENDS[0]) for tag in readings if tag.endswith(_ENDS[0])]
+        if not set(bands) <= set(self._bands):
+            self._bands = list(dict.fromkeys([*self._bands, *bands]))
+            values.append(_layout(self._bands))
         if values:
             self._add(step=step, summary=summary_pb2.Summary(value=values))
 
@@ -193,17 +200,41 @@ def _row(step: int, readings: Readings) -> Row:
 
 
 def _text(tag: str, text: str) -> Any:
+    return _tensor(tag, text.encode(), "text")
+
+
+def _layout(bands: Sequence[str]) -> Any:
+    """A chart for each group of tags whose every tag is drawn as the band between its ends.
+
+    The line in the band is its upper end: a step that only carries an interval over has no value of its own.
+    """
+    from tensorboard.plugins.custom_scalar import layout_pb2
+
+    charts: dict[str, list[Any]] = {}
+    for tag in bands:
+        lower, upper = (tag + end for end in _ENDS)
+        series = layout_pb2.MarginChartContent.Series(value=upper, lower=lower, upper=upper)
+        charts.setdefault(tag.partition("/")[0], []).append(series)
+    made = [
+        layout_pb2.Chart(title=f"{group}: intervals", margin=layout_pb2.MarginChartContent(series=series))
+        for group, series in charts.items()
+    ]
+    layout = layout_pb2.Layout(category=[layout_pb2.Category(title="intervals", chart=made)])
+    return _tensor("custom_scalars__config__", layout.SerializeToString(), "custom_scalars")
+
+
+def _tensor(tag: str, data: bytes, plugin: str) -> Any:
     from tensorboard.compat.proto import summary_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
 
     return summary_pb2.Summary.Value(
         tag=tag,
         metadata=summary_pb2.SummaryMetadata(
-            plugin_data=summary_pb2.SummaryMetadata.PluginData(plugin_name="text"),
+            plugin_data=summary_pb2.SummaryMetadata.PluginData(plugin_name=plugin),
             data_class=summary_pb2.DATA_CLASS_TENSOR,
         ),
         tensor=tensor_pb2.TensorProto(
             dtype=types_pb2.DT_STRING,
-            string_val=[text.encode()],
+            string_val=[data],
             tensor_shape=tensor_shape_pb2.TensorShapeProto(dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=1)]),
         ),
     )

@@ -69,11 +69,17 @@ def _curvature(last: Row) -> Iterator[Line]:
     if "curvature/definiteness" in last:
         yield Line("Hessian", last["curvature/definiteness"])
     if "curvature/lambda_1" in last:
-        yield Line(
-            "eigenvalues",
-            f"λ₁ = {last['curvature/lambda_1']:.6g}, λ_min = {last['curvature/lambda_min']:.3g}, "
-            f"rank {last['curvature/rank']}, condition {last['curvature/condition']:.3g} on the range",
-        )
+        figures = [
+            f"{sign} {last[tag]:{form}}{more}"
+            for tag, sign, form, more in (
+                ("curvature/lambda_1", "λ₁ =", ".6g", ""),
+                ("curvature/lambda_min", "λ_min =", ".3g", ""),
+                ("curvature/rank", "rank", "", ""),
+                ("curvature/condition", "condition", ".3g", " on the range"),
+            )
+            if tag in last
+        ]
+        yield Line("eigenvalues", ", ".join(figures))
     product = last.get("stability/lr_lambda_max")
     if product is not None:
         side = (

@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -78,6 +78,7 @@ class Session:
         self._stepper = experiment.stepper(self._theta)
         self._stepper.load_state_dict(state["optimizer"])
         self._lockstep = self._begin_lockstep(state.get("lockstep"))
+        self._memories: dict[str, dict[str, Any]] = state.get("memories", {})
         self._last_finite: Step | None = None
 
     def train(self, stop: Stop) -> Status:
@@ -105,9 +106,10 @@ class Session:
     def _observe(self, visit: Visit, step: Step) -> str:
         """Measure and record a step; return the name of the probe whose failed check asks to stop, or nothing."""
         readings, halted_by = self._basics(step), ""
+        self._memories_before = {name: dict(memory) for name, memory in self._memories.items()}
         for name, probe in self._experiment.probes.items():
             if probe.due(step):
-                found = probe.measure(step)
+                found = probe.measure(replace(step, memory=self._memories.setdefault(name, {})))
                 readings |= found
                 if probe.stop and any(isinstance(r, Verdict) and not r.passed for r in found.values()):
                     halted_by = halted_by or name
@@ -139,6 +141,8 @@ class Session:
             sink.flush()
         done = visit.after is None
         state = {"theta": visit.theta if done else visit.after, "optimizer": self._stepper.state_dict()}
+        # Whoever goes on from the end sees its last step again, with what was remembered before it.
+        state["memories"] = self._memories_before if done else self._memories
         if self._lockstep is not None:
             state["lockstep"] = self._lockstep.state_dict()
         self._folder.save_checkpoint(visit.t if done else visit.t + 1, state)

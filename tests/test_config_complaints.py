@@ -12,7 +12,7 @@ COMPLAINTS = [
     (
         "    top: 3",
         "    tpo: 3",
-        "x.yaml:12: probes.spectrum.tpo: unknown key; did you mean 'top'? (allowed: every, on,",
+        "x.yaml:12: probes.spectrum.tpo: unknown key; did you mean 'top'? (allowed: bottom,",
     ),
     ("steps: 10", "steps: ten", "x.yaml:5: steps: must be a whole number of at least 1, got 'ten'"),
     ("steps: 10", "steps: '10'", "x.yaml:5: steps: must be a whole number of at least 1, got '10'"),

@@ -115,7 +115,7 @@ def softmax_rows(draw):
 
 
 @given(softmax_rows())
-@settings(max_examples=250)
+@settings(max_examples=150)
 def test_softmax_is_exact_to_its_condition_with_every_option(row):
     loss, z, y = row
     spread = float(z.amax() - z.amin())
@@ -134,7 +134,7 @@ def sigmoid_rows(draw):
 
 
 @given(sigmoid_rows())
-@settings(max_examples=250)
+@settings(max_examples=150)
 def test_sigmoid_is_exact_to_its_condition_with_every_option(row):
     loss, z, y = row
     assert_exact(loss, z, y, sigmoid_truth, mpf(4 + z.shape[1]))

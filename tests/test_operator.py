@@ -32,6 +32,12 @@ def test_products_round_by_no_more_than_stated(curvature, rng):
     assert curvature.rounding < 1e-11 * curvature.trace
 
 
+def test_the_coarse_matrix_is_off_by_no_more_than_stated(curvature):
+    H, error = curvature.coarse()
+    off = float(torch.linalg.matrix_norm(H - curvature.dense, 2))
+    assert 1e-9 < off <= error < 1e-4 * curvature.trace
+
+
 def test_single_precision_products_round_by_no_more_than_stated(problem_and_theta, rng):
     p, theta = problem_and_theta
     single = Problem(p.loss, p.model, p.X.float(), p.y.float(), p.ridge, p.held.float())

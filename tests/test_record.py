@@ -127,6 +127,25 @@ def test_positive_floats_that_span_decades_are_shown_as_logarithms_too(tmp_path)
     assert set(loaded.Tags()["scalars"]) == {*readings, "log10/curvature/lambda_1"}
 
 
+def test_an_interval_is_a_band_in_a_chart_and_has_no_logarithm(tmp_path):
+    from tensorboard.plugins.custom_scalar import layout_pb2
+
+    sink = TensorBoard(tmp_path)
+    row = {"curvature/a": 2.0, "curvature/a/lower": 1.0, "curvature/a/upper": 3.0}
+    sink.write(0, row)
+    sink.write(1, {**row, "curvature/b/lower": 1.0, "curvature/b/upper": 3.0})
+    sink.write(2, row)
+    sink.close()
+    events = shown(tmp_path)
+    assert "log10/curvature/a" in events.Tags()["scalars"]
+    assert "log10/curvature/a/lower" not in events.Tags()["scalars"]
+    layout = layout_pb2.Layout.FromString(events.Tensors("custom_scalars__config__")[-1].tensor_proto.string_val[0])
+    (chart,) = layout.category[0].chart
+    assert [(s.lower, s.upper) for s in chart.margin.series] == [
+        (f"curvature/{tag}/lower", f"curvature/{tag}/upper") for tag in "ab"
+    ]
+
+
 def test_a_text_is_shown_when_it_changes(tmp_path):
     sink = TensorBoard(tmp_path)
     for step, text in enumerate(["positive definite", "positive definite", "indefinite"]):

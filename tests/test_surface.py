@@ -32,6 +32,7 @@ def matrix(draw, N: int, K: int, entries, dtype: torch.dtype) -> Tensor:
 
 @st.composite
 def softmax_cases(draw, logits=LOGITS):
+    """A softmax with any options, with logits and targets of its kinds, in either precision."""
     N, K = draw(st.integers(0, 4)), draw(st.integers(1, 5))
     dtype = draw(st.sampled_from([torch.float32, torch.float64]))
     options = {
@@ -50,6 +51,7 @@ def softmax_cases(draw, logits=LOGITS):
 
 @st.composite
 def sigmoid_cases(draw):
+    """A sigmoid with any options, with logits and targets, hard or soft, in either precision."""
     N, K = draw(st.integers(0, 4)), draw(st.integers(1, 4))
     dtype = draw(st.sampled_from([torch.float32, torch.float64]))
     each = st.none() | st.lists(WEIGHTS, min_size=K, max_size=K)
@@ -84,7 +86,7 @@ def blocks(H: Tensor, z: Tensor) -> Tensor:
 
 
 @given(softmax_cases())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_softmax_is_torch_s_cross_entropy_with_every_option(case):
     loss, z, y = case
     r, cu = loss.subtracted(z, y), units(z)
@@ -97,7 +99,7 @@ def test_softmax_is_torch_s_cross_entropy_with_every_option(case):
 
 
 @given(softmax_cases())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_softmax_s_curvature_is_torch_s_with_every_option(case):
     loss, z, y = case
     H, R, p = loss.hessian(z, y), loss.subtracted(z, y).sum(dim=1, keepdim=True), z.softmax(dim=1)
@@ -116,7 +118,7 @@ def test_softmax_s_curvature_is_torch_s_with_every_option(case):
 
 
 @given(softmax_cases())
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_softmax_s_reductions_are_torch_s(case):
     loss, z, y = case
     weight = None if loss.weight is None else torch.tensor(loss.weight, dtype=z.dtype)
@@ -131,18 +133,36 @@ def test_softmax_s_reductions_are_torch_s(case):
             loss.divisor(y)
         return
     assert float(loss.reduced_reference(z, y)) == float(truth) or math.isnan(truth)
-    if math.isnan(truth):
-        assert float(ours) == 0  # a mean of nothing: see losses/softmax.py, Mean
-    elif math.isinf(truth):
-        assert math.isinf(ours)  # a mean by no weight of what does weigh, as smoothing shares it out
+    if math.isnan(truth):  # a mean of nothing, or by no weight: see losses/softmax.py, Mean
+        assert not math.isfinite(ours) if loss.subtracted(z, y).any() else float(ours) == 0
     else:
         far, r = z.amax(dim=1, keepdim=True) - z, loss.subtracted(z, y)
         allowed = 2 * ((units(z) + len(z) * torch.finfo(z.dtype).eps) * r * (8 + far)).sum() / loss.divisor(y)
         assert close(ours, truth, allowed)
 
 
+@given(softmax_cases(LOGITS | st.just(-math.inf)))
+@settings(max_examples=60)
+def test_softmax_with_classes_that_cannot_be_is_torch_s_where_torch_has_an_answer(case):
+    loss, z, y = case
+    some = z.isfinite().any(dim=1)  # a row without any class is nan, here as in torch
+    z, y = z[some], y[some]
+    r, finite = loss.subtracted(z, y), torch.where(z.isfinite(), z, z.amax(dim=1, keepdim=True))
+    value, gradient = loss.value_and_gradient(z, y)
+    truth, cu = loss.reference(z, y), units(finite)
+    known = truth.isfinite()
+    far = finite.amax(dim=1, keepdim=True) - finite
+    assert close(value[known], truth[known], (2 * cu * r * (8 + far)).sum(dim=1)[known])
+    assert value[truth.isinf()].isinf().all()
+    assert not value.isnan().any()  # where torch's is, 0·∞ was: see losses/softmax.py, Numerics
+    slope = oracle.gradient(of_all_rows(loss, y), z)
+    assert close(torch.where(slope.isnan(), gradient, slope), gradient, 2 * cu * (gradient + 2 * r))
+    assert gradient.isfinite().all()
+    assert loss.hessian(z, y).isfinite().all()
+
+
 @given(sigmoid_cases())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_sigmoid_is_torch_s_binary_cross_entropy_with_every_option(case):
     loss, z, y = case
     K = z.shape[1]
@@ -167,7 +187,7 @@ def test_sigmoid_is_torch_s_binary_cross_entropy_with_every_option(case):
 
 
 @given(sigmoid_cases())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_sigmoid_s_curvature_is_torch_s_with_every_option(case):
     loss, z, y = case
     H = loss.hessian(z, y)
@@ -179,141 +199,3 @@ def test_sigmoid_s_curvature_is_torch_s_with_every_option(case):
     assert close(loss.hvp(z, y, u), oracle.hvp(of_all_rows(loss, y), z, u), allowed * u)
     F = loss.factor(z, y)
     assert close(F @ F.transpose(1, 2), H, torch.diag_embed(allowed))
-
-
-def test_averaged_and_weighted_sigmoid_is_torch_s_multilabel_soft_margin(rng):
-    z = 4 * torch.randn(9, 3, generator=rng, dtype=torch.float64)
-    y = torch.randint(2, (9, 3), generator=rng).to(z.dtype)
-    weight = torch.tensor([0.5, 1.0, 3.0], dtype=z.dtype)
-    for reduction in ("mean", "sum", "none"):
-        loss = Sigmoid(average=True, weight=weight, reduction=reduction)
-        truth = functional.multilabel_soft_margin_loss(z, y, weight, reduction=reduction)
-        assert torch.allclose(loss.reduced(z, y), truth, rtol=1e-13)
-    ours = Sigmoid(average=True, weight=weight).gradient(z, y)
-    torchs = oracle.gradient(lambda z: functional.multilabel_soft_margin_loss(z, y, weight, reduction="sum"), z)
-    assert torch.allclose(ours, torchs, rtol=1e-12)
-
-
-def test_sigmoid_keeps_its_curvature_where_torch_s_soft_margin_has_none():
-    z, y = torch.tensor([[40.0, -40.0]], dtype=torch.float64), torch.tensor([[1.0, 0.0]], dtype=torch.float64)
-    torchs = oracle.hessian(lambda z: functional.multilabel_soft_margin_loss(z, y), z)
-    assert not torchs.any()
-    assert torch.allclose(
-        Sigmoid(average=True).diagonal(z, y), torch.full_like(z, math.exp(-40) / 2), rtol=1e-15, atol=0
-    )
-
-
-def test_sigmoid_keeps_its_curvature_where_torch_s_softplus_has_none():
-    z, y = torch.tensor([[20.1]], dtype=torch.float64), torch.tensor([[0.0]], dtype=torch.float64)
-    assert float(oracle.hessian(lambda z: functional.softplus(z).sum(), z)) == 0
-    assert float(Sigmoid().diagonal(z, y)) == pytest.approx(1.8650e-9, rel=1e-4)
-
-
-def test_all_rows_ignored_make_no_loss_where_torch_s_is_nan():
-    z, y = torch.randn(3, 4, dtype=torch.float64), torch.full((3,), 2)
-    for options in ({}, {"weight": (1, 2, 3, 4)}, {"label_smoothing": 0.1}):
-        loss = Softmax(ignore_index=2, **options)
-        torchs = functional.cross_entropy(z, y, ignore_index=2)
-        assert math.isnan(torchs)
-        assert float(loss.reduced(z, y)) == float(loss.reduced_reference(z, y)) == 0
-        assert not loss.gradient(z, y).any()
-        assert not loss.hessian(z, y).any()
-
-
-@pytest.mark.parametrize("loss", [Softmax(), Softmax(label_smoothing=0.1), Sigmoid()], ids=str)
-def test_an_empty_batch_has_no_loss_where_torch_s_is_nan(loss):
-    z = torch.zeros(0, 3)
-    for y in (z, torch.zeros(0, dtype=torch.int64)) if isinstance(loss, Softmax) else (z,):
-        assert math.isnan(loss.reference(z, y).mean())
-        assert float(loss.reduced(z, y)) == float(loss.reduced_reference(z, y)) == 0
-        assert loss.gradient(z, y).shape == (0, 3)
-        assert loss.hessian(z, y).shape == (0, 3, 3)
-
-
-def test_one_class_has_nothing_to_learn():
-    z = torch.tensor([[3.0], [-1e4]], dtype=torch.float64)
-    for loss in (Softmax(), Softmax(label_smoothing=0.1, weight=(3.0,))):
-        for y in (torch.tensor([0, 0]), torch.tensor([[1.0], [0.5]], dtype=z.dtype)):
-            assert not loss.value(z, y).any()
-            assert not loss.gradient(z, y).any()
-            assert not loss.hessian(z, y).any()
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_a_class_that_cannot_be_is_left_out_of_softmax(smoothing):
-    z = torch.tensor([[0.0, -torch.inf, 1.0]], dtype=torch.float64)
-    loss = Softmax(label_smoothing=smoothing)
-    for y in (torch.tensor([0]), torch.tensor([1]), torch.tensor([[0.5, 0.5, 0.0]], dtype=z.dtype)):
-        torchs = loss.reference(z, y)
-        assert torch.allclose(loss.value(z, y), torchs)
-        assert torch.allclose(loss.gradient(z, y), oracle.gradient(of_all_rows(loss, y), z), rtol=1e-14)
-        assert torch.isfinite(loss.hessian(z, y)).all()
-        assert not loss.hessian(z, y)[0, 1].any()
-
-
-def test_a_class_that_cannot_be_and_is_not_asked_for_costs_nothing_where_torch_s_is_nan():
-    z = torch.tensor([[0.0, -torch.inf, 1.0]], dtype=torch.float64)
-    y = torch.tensor([[0.5, 0.0, 0.5]], dtype=z.dtype)
-    assert math.isnan(Softmax().reference(z, y))
-    assert float(Softmax().value(z, y)) == pytest.approx(math.log(1 + math.e) - 0.5)
-
-
-def test_a_logit_of_plus_infinity_is_nan_as_in_torch():
-    z, y = torch.tensor([[torch.inf, 0.0]]), torch.tensor([0])
-    assert math.isnan(Softmax().value(z, y))
-    assert math.isnan(Softmax().reference(z, y))
-
-
-def test_certain_labels_cost_nothing_or_everything_where_torch_s_are_nan():
-    z = torch.tensor([[torch.inf], [-torch.inf], [torch.inf], [-torch.inf]], dtype=torch.float64)
-    y = torch.tensor([[1.0], [0.0], [0.0], [1.0]], dtype=torch.float64)
-    for loss in (Sigmoid(), Sigmoid(pos_weight=(2.0,))):
-        assert loss.value(z, y).tolist() == [0, 0, math.inf, math.inf]
-        assert (
-            loss.gradient(z, y) / torch.tensor([[1.0], [1.0], [1.0], [loss.pos_weight[0] if loss.pos_weight else 1.0]])
-        ).tolist() == [[0], [0], [1], [-1]]
-        assert not loss.hessian(z, y).any()
-    assert loss.reference(z, y).isnan().tolist() == [True, True, False, True]
-
-
-def test_hard_labels_are_not_the_equal_probabilities_once_there_are_weights():
-    z = torch.tensor([[1.0, -1.0, 0.5], [0.0, 2.0, 1.0]], dtype=torch.float64)
-    y, loss = torch.tensor([2, 0]), Softmax(weight=(1, 2, 5), label_smoothing=0.2)
-    q = functional.one_hot(y, 3).to(z.dtype)
-    hard, soft = loss.reduced(z, y), loss.reduced(z, q)
-    assert torch.allclose(loss.value(z, y), loss.value(z, q), rtol=1e-13)  # row by row they are
-    assert (loss.divisor(y), loss.divisor(q)) == (6.0, 2.0)
-    assert float(hard) != pytest.approx(float(soft), rel=0.1)
-
-
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (lambda: Softmax(label_smoothing=1.1), r"label_smoothing: 1.1 .* \[0, 1\]"),
-        (lambda: Softmax(label_smoothing=math.nan), "label_smoothing: nan"),
-        (lambda: Softmax(weight=(1, -2)), "weight: -2 is no weight"),
-        (lambda: Softmax(weight=(1, math.inf)), "weight: inf is no weight"),
-        (lambda: Softmax(weight=()), "weight: the list is empty"),
-        (lambda: Softmax(weight=(1, 2), class_weight="balanced"), "are the same thing"),
-        (lambda: Softmax(class_weight="even"), "'even' is unknown"),
-        (lambda: Sigmoid(pos_weight=(-1,)), "pos_weight: -1 is no weight"),
-        (lambda: Sigmoid(pos_weight=(1,), class_weight="balanced"), "give one or the other"),
-        (
-            lambda: Softmax(weight=(1, 2)).value(torch.zeros(1, 3), torch.tensor([0])),
-            "weight has 2 entries, and there are 3",
-        ),
-        (
-            lambda: Sigmoid(weight=(1,)).value(torch.zeros(1, 3), torch.zeros(1, 3)),
-            "weight has 1 entry, and there are 3",
-        ),
-        (lambda: Softmax(class_weight="balanced").value(torch.zeros(1, 3), torch.tensor([0])), "fitted"),
-        (
-            lambda: Softmax(ignore_index=1).value(torch.zeros(1, 3), torch.zeros(1, 3)),
-            "ignore_index leaves out class indices",
-        ),
-        (lambda: Softmax().value(torch.zeros(1, 3), torch.zeros(1)), "must be whole numbers"),
-    ],
-)
-def test_an_option_that_makes_no_sense_is_refused(make, said):
-    with pytest.raises(ValueError, match=said):
-        make()

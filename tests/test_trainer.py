@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -110,8 +111,9 @@ def test_seeds_change_what_is_random(tiny, tmp_path):
         {"twin": "autograd", "optimizer": {"kind": "sgd", "lr": 0.5, "momentum": 0.9}},
         {"dtype": "float32", "optimizer": {"kind": "nadam", "lr": 0.05}},
         {"ridge": 0.01, "optimizer": {"kind": "newton"}},
+        {"probes": {"spectrum": {"every": "auto", "tolerance": 0.9, "method": "krylov"}}},
     ],
-    ids=["plain", "adam-batches", "twin", "float32", "newton"],
+    ids=["plain", "adam-batches", "twin", "float32", "newton", "auto"],
 )
 def test_an_interrupted_run_goes_on_to_the_bit(tiny, tmp_path, options):
     tiny |= options
@@ -278,7 +280,7 @@ def test_every_probe_keeps_its_contract(name, tiny, tmp_path):
     run = start({**tiny, "probes": {name: {}}}, tmp_path)
     logged = {tag for row in run.metrics for tag in row} - {"step", "loss/train", "step/gradient_norm"}
     assert logged
-    assert all(tag.count("/") == 1 for tag in logged)
+    assert all(re.fullmatch(r"\w+/\w+(/lower|/upper|/failure)?", tag) for tag in logged)
 
 
 def test_curvature_is_that_of_the_whole_training_set_unless_told(tiny, tmp_path):

@@ -26,8 +26,8 @@ Numerics
     smallest normal number. For y between, |δ∇ℓ| ≤ (4 + K) u (aσ(z) + bσ(−z)): the digits that the two parts share are
     lost, and no others.
     log(1 + e^x) = max(x, 0) + log1p(e^{−|x|}), not softplus, which is linear above 20 and has a second derivative of 0
-    there. σ(z)σ(−z) = 1/(e^z + 2 + e^{−z}) is a sum of positive numbers, and not 0 in the tail where the label is right,
-    as the Hessian of torch's multilabel_soft_margin_loss is from 40 on.
+    there. σ(z)σ(−z) = 1/(e^z + 2 + e^{−z}) is a sum of positive numbers, and not 0 in the tail where the label is
+    right, as the Hessian of torch's multilabel_soft_margin_loss is from 40 on.
     z = ±∞ is a label that is certain: the loss is 0 where it is right (torch: ∞ − ∞ = nan), ∞ where it is wrong.
 
 Source     Bishop, Pattern Recognition and Machine Learning (2006), §4.3.2; Böhning, Ann. Inst. Statist. Math. 44
@@ -52,7 +52,8 @@ class Sigmoid(Loss):
     """Binary and multi-label cross-entropy: one logit for each yes-or-no label; `average` divides by their number.
 
     `weight` and `pos_weight` have K entries, as torch has them: of a label, and of its ones besides. `class_weight`
-    `balanced` sets both from all training rows: n/(2 n₀) for a label's zeros and n/(2 n₁) for its ones.
+    `balanced` sets both from all training rows: n/(2 n₀) for a label's zeros and n/(2 n₁) for its ones. (torch's
+    `weight` may also differ from row to row; that is data, which a loss does not hold.)
     """
 
     average: bool = False
@@ -63,6 +64,7 @@ class Sigmoid(Loss):
     self_concordance: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.class_weight not in (None, "balanced"):
             raise ValueError(f"class_weight: {self.class_weight!r} is unknown; give 'balanced', or weight, pos_weight")
         if self.class_weight and (self.weight is not None or self.pos_weight is not None):
@@ -86,7 +88,7 @@ class Sigmoid(Loss):
 
     def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         # Nearly always y is 0 or 1. To see that is cheaper than the second exponential that any other y asks for.
-        if not self.weighs_labels and torch.equal(y * y, y):
+        if not self._is_weighed and torch.equal(y * y, y):
             s = 1 - 2 * y
             sz = s * z
             return self._scale(_softplus(sz).sum(dim=1), z), self._scale(s * torch.sigmoid(sz), z)
@@ -106,10 +108,10 @@ class Sigmoid(Loss):
         return torch.diag_embed(self.diagonal(z, y))
 
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
-        """(a + b) σ(z)σ(−z), (N, K), as 1/(e^{|z|} + 2 + e^{−|z|}): one exponential, and no 1 − σ = 0 at large logits."""
+        """(a + b) σ(z)σ(−z), (N, K), as 1/(e^{|z|} + 2 + e^{−|z|}), with no 1 − σ = 0 at large logits."""
         e = z.abs().exp_()
         h = e.reciprocal().add_(e).add_(2).reciprocal_()
-        if self.weighs_labels:
+        if self._is_weighed:
             a, b = self._shares(z, y)
             h *= a + b
         return self._scale(h, z)
@@ -164,7 +166,7 @@ class Sigmoid(Loss):
         return count, f"{'a label has' if count == 1 else f'{count} labels have'} weight 0" if count else ""
 
     @property
-    def weighs_labels(self) -> bool:
+    def _is_weighed(self) -> bool:
         """Whether any label or its ones have a weight."""
         return self.weight is not None or self.pos_weight is not None or self.class_weight is not None
 

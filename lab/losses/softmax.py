@@ -15,7 +15,8 @@ Options    All of them put numbers r ≥ 0 in y's place. With R = Σr, weights w
 Mean       Over class indices it divides by D = Σ m w_y, the weight of the rows that count; over probabilities by N.
            (So hard labels and the equal probabilities part where there are weights.) Where nothing counts, the sum is 0
            and so is the mean: torch's loss is nan there, 0/0, though its gradient is 0 where all rows are ignored and
-           nan where they weigh nothing; a batch that asks nothing of the model should not end a run.
+           nan where they weigh nothing; a batch that asks nothing of the model should not end a run. Rows of weight 0
+           to which smoothing gives a share have a sum and no weight to divide it by: no number, here as in torch.
 
 Factor     Cholesky's, in closed form. With the tail s_k = Σ_{l≥k} p_l:  H = R FFᵀ,  F lower triangular (K, K−1),
            F_kk = √(p_k s_{k+1}/s_k),   F_lk = −p_l √(p_k/(s_k s_{k+1})) for l > k.
@@ -34,8 +35,9 @@ True of it
 Numerics
     At a target's own logit p − 1 cancels: in float32 nothing is left of it above z = 17. But 1 − p_y is the mass of
     the other classes, a sum of positive numbers: ∇ℓ = p apart from the target's entry, which is −Σ_{c≠y} p_c. By the
-    same token ℓ = −log1p(−Σ_{c≠y} p_c) where that is small, and diag H pairs each p with the sum of the others. In
-    general p_k = p_k Σp and R = Σr give, with the terms c = k gone,
+    same token diag H pairs each p with the sum of the others. With d = z − max z ≤ 0 and S = Σ e^d ≥ 1, ℓ = log S − d_y
+    is a sum of two positive parts, and where d_y = 0 it is log1p of all the others, which keeps tiny losses exact.
+    In general p_k = p_k Σp and R = Σr give, with the terms c = k gone,
         ∇ℓ_k = A_k − B_k,   A_k = p_k Σ_{c≠k} r_c,   B_k = r_k Σ_{c≠k} p_c,
     in which A and B are products of sums of what is not negative. For class indices without smoothing one of them is 0
     and every entry is exact to (4 + K + spread) u, spread = max z − min z and u the unit of rounding. With smoothing,
@@ -49,9 +51,9 @@ Numerics
 
 Source     Bishop, Pattern Recognition and Machine Learning (2006), §4.3.4; Böhning, Ann. Inst. Statist. Math. 44
            (1992); Bach, Self-concordant analysis for logistic regression, Electron. J. Statist. 4 (2010); Tanabe &
-           Sagae, An exact Cholesky decomposition and the generalized inverse of the variance-covariance matrix of the
-           multinomial distribution, J. R. Statist. Soc. B 54 (1992); Szegedy et al., Rethinking the Inception
-           architecture (2016), §7, for α; Knuth, The Art of Computer Programming 2, §4.2.2, theorem B.
+           Sagae, An exact Cholesky decomposition … of the multinomial distribution, J. R. Statist. Soc. B 54 (1992);
+           Szegedy et al., Rethinking the Inception architecture (2016), §7, for α; Knuth, The Art of Computer
+           Programming 2, §4.2.2, theorem B.
 """
 
 from collections.abc import Callable, Iterator
@@ -84,6 +86,7 @@ class Softmax(Loss):
     class_weight: Literal["balanced"] | tuple[Annotated[float, Ge(0)], ...] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.weight is not None and self.class_weight is not None:
             raise ValueError("weight and class_weight are the same thing; give one of them")
         if not 0 <= self.label_smoothing <= 1:
@@ -113,16 +116,15 @@ class Softmax(Loss):
     def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         if y.ndim > 1 or self.label_smoothing:
             return self._shared_value_and_gradient(z, y)
-        t = self._labels(y)
-        top = z.amax(dim=1, keepdim=True)
-        e = (z - top).exp_()
-        own = e.gather(1, t)
+        t, kept = self._labels(y)
+        d = z - z.amax(dim=1, keepdim=True)
+        d_y = d.gather(1, t)
+        e, e_y = d.exp_(), d_y.exp()
         rest = e.scatter_(1, t, 0.0).sum(dim=1, keepdim=True)
-        total = rest + own
-        others = rest / total  # Σ_{c≠y} p_c
-        value = torch.where(others < 0.5, -torch.log1p(-others), total.log() + (top - z.gather(1, t)))
-        gradient = e.div_(total).scatter_(1, t, -others)
-        R = self._total(z, y)
+        total = rest + e_y
+        value = torch.log1p(rest + (e_y - 1)) - d_y
+        gradient = e.div_(total).scatter_(1, t, -(rest / total))
+        R = self._weight_of(t, kept, z)
         if R is None:
             return value[:, 0], gradient
         return torch.where(R == 0, 0.0, R * value)[:, 0], gradient.mul_(R)
@@ -188,7 +190,7 @@ class Softmax(Loss):
 
     def reduced_reference(self, z: Tensor, y: Tensor) -> Tensor:
         """torch's own mean or sum, 0-d; the sum where nothing counts, whose mean torch gives as nan."""
-        empty = self.reduction == "mean" and (not len(y) or (y.ndim == 1 and not self._weight_of(y, z.dtype).any()))
+        empty = self.reduction == "mean" and (not len(y) or (y.ndim == 1 and self._counted(y)[1]))
         return self._torch(z, y, "sum" if empty else self.reduction)
 
     def _torch(self, z: Tensor, y: Tensor, reduction: str) -> Tensor:
@@ -210,24 +212,35 @@ class Softmax(Loss):
         require("weight", self.weight, classes)
         if self.class_weight is None or labels.ndim != 1:
             return self
-        weights = balanced(torch.bincount(labels, minlength=classes), "class")
+        weights = balanced(torch.bincount(labels[labels >= 0], minlength=classes), "class")
         return replace(self, weight=tuple(weights.tolist()), class_weight=None)
 
     def mass(self, y: Tensor) -> float:
         """D = Σ m w_y over class indices, N over probabilities; 1 where nothing counts and the sum is 0."""
         if y.ndim > 1:
             return super().mass(y)
-        D = float(self._weight_of(y, torch.float64).sum())
-        counts = bool(self.label_smoothing) and bool((y != self.ignore_index).any())
-        return D if D or counts else 1.0
+        D, nothing = self._counted(y)
+        return 1.0 if nothing else D
+
+    def _counted(self, y: Tensor) -> tuple[float, bool]:
+        """D of class indices, and whether nothing counts: no row is kept, or none has weight and no class a share."""
+        kept = y[y != self.ignore_index]
+        if (weights := self._weights()) is None:
+            return float(len(kept)), not len(kept)
+        D = float(torch.tensor(weights, dtype=torch.float64)[kept.cpu()].sum())
+        return D, not len(kept) or (D == 0 and not (self.label_smoothing and any(weights)))
 
     @property
     def weighs(self) -> bool:
         return self.weight is not None
 
     def subtracted(self, z: Tensor, y: Tensor) -> Tensor:
-        """r, (N, K)."""
-        return self._shares(z, y)[0]
+        """r, (N, K): R e_y for class indices without smoothing."""
+        if y.ndim > 1 or self.label_smoothing:
+            return self._shares(z, y)[0]
+        t, kept = self._labels(y)
+        R = self._weight_of(t, kept, z)
+        return torch.zeros_like(z).scatter_(1, t, 1.0 if R is None else R)
 
     def correct(self, z: Tensor, y: Tensor) -> Tensor:
         """1 where the largest logit is the target's (the first of equals), else 0, (N,); nan for an ignored row."""
@@ -238,22 +251,26 @@ class Softmax(Loss):
     def flat(self, K: int) -> tuple[int, str]:
         return 1, "softmax ignores a common shift"
 
-    def _labels(self, y: Tensor) -> Tensor:
-        """Class indices as a column (N, 1), with 0 in place of an ignored one, which may be no index."""
+    def _labels(self, y: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Class indices as a column (N, 1), 0 for an ignored one, which may be no index; and m, None where all is 1."""
         if y.is_floating_point():
             raise ValueError("targets (N,) are class indices, so they must be whole numbers; probabilities are (N, K)")
-        return y.long().masked_fill(y == self.ignore_index, 0)[:, None]
+        t, kept = y.long()[:, None], (y != self.ignore_index)[:, None]
+        return (t, None) if bool(kept.all()) else (t.where(kept, 0), kept)
 
     def _total(self, z: Tensor, y: Tensor) -> Tensor | None:
         """R = Σr of each row, (N, 1); None where it is 1 in every row."""
         if y.ndim > 1:
             return self._shares(z, y)[0].sum(dim=1, keepdim=True)
+        return self._weight_of(*self._labels(y), z)
+
+    def _weight_of(self, t: Tensor, kept: Tensor | None, z: Tensor) -> Tensor | None:
+        """R of class indices t (N, 1), of which those count that are `kept`; None where it is 1 in every row."""
         if self.weight is None and self.class_weight is None:
-            kept = y != self.ignore_index
-            return None if bool(kept.all()) else kept.to(z.dtype)[:, None]
+            return None if kept is None else kept.to(z.dtype)
         w = self._vector(z)
-        R = ((1 - self.label_smoothing) * w + self.label_smoothing * w.mean()).to(z.dtype)
-        return R[self._labels(y)] * (y != self.ignore_index)[:, None]
+        R = ((1 - self.label_smoothing) * w + self.label_smoothing * w.mean()).to(z.dtype)[t]
+        return R if kept is None else R * kept
 
     def _shares(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """r and Σ_{c≠k} r_c, both (N, K)."""
@@ -264,19 +281,11 @@ class Softmax(Loss):
                 raise ValueError("ignore_index leaves out class indices, and these targets are probabilities (N, K)")
             r = torch.addcmul(smooth.to(z.dtype), y, own.to(z.dtype))
             return r, others_than(r)
-        t, kept = self._labels(y), (y != self.ignore_index)[:, None]
+        t, kept = self._labels(y)
         own, smooth, rest = (v.to(z.dtype).expand_as(z) for v in (own, smooth, others_than(smooth)))
         mine = own.gather(1, t)
-        r = smooth.scatter_add(1, t, mine)
-        return r * kept, (rest + mine).scatter(1, t, rest.gather(1, t)) * kept
-
-    def _weight_of(self, y: Tensor, dtype: torch.dtype) -> Tensor:
-        """m w_y of class indices, (N,)."""
-        kept = y != self.ignore_index
-        if self.weight is None and self.class_weight is None:
-            return kept.to(dtype)
-        w = torch.tensor(self._weights(), dtype=dtype, device=y.device)
-        return w[self._labels(y)[:, 0]] * kept
+        r, rest = smooth.scatter_add(1, t, mine), (rest + mine).scatter(1, t, rest.gather(1, t))
+        return (r, rest) if kept is None else (r * kept, rest * kept)
 
     def _vector(self, z: Tensor) -> Tensor:
         return vector("weight", self._weights(), z)

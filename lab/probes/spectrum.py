@@ -1,47 +1,161 @@
-"""Eigenvalues of the hand-derived Hessian, and what they say: definiteness, rank, condition, stability.
+"""Eigenvalues of the hand-derived Hessian, each in an interval that holds, and what they say of it.
 
 Gradient descent with step length lr on a quadratic shrinks its error along an eigenvector of eigenvalue λ by
 |1 − lr·λ| a step, so it is stable while lr·λ₁ < 2; `stability/lr_lambda_max` is to be read against 2.
+
+At a step that measures, all eigenvalues are found or the largest ones, by what is cheaper (`lab.tracking`);
+`curvature/method` says which, and `curvature/certainty` how the intervals are known, or that they are wider than
+`tolerance`: an eigenvalue that is not known so well has no number, only its interval. At a step that does not, the last
+intervals are moved by the exponential bound, for next to nothing. `every: auto` measures when they have grown wider
+than `tolerance`, relative to the largest eigenvalue.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Lt
+from torch import Tensor
 
-from lab import spectrum
+from lab import certificate, plan, spectrum, structure, tracking
+from lab.certificate import Enclosure
+from lab.operator import Curvature
 from lab.probe import Probe, Reading, Step
+from lab.problem import Problem
 from lab.rounding import hessian_norm_bound
+from lab.tracking import Tracked
 
 
 @dataclass(frozen=True)
 class SpectrumProbe(Probe):
-    """Log the `top` largest eigenvalues, the smallest, trace, rank, condition and definiteness of the Hessian.
+    """Log the `top` largest eigenvalues with intervals, and trace and definiteness; of all, rank and condition too.
 
-    `on` says of which loss: the whole training set's, or the step's own batch's.
+    `bottom` asks for that many of the smallest. `every: auto` measures when the intervals have grown wider than
+    `tolerance`. `on` says of which loss: the whole training set's, or the step's own batch's. `method` is dense (all
+    eigenvalues), krylov (the top ones), or auto, the cheaper.
     """
 
+    every: Annotated[int, Ge(1)] | Literal["auto"] = 1  # type: ignore[assignment]
     top: Annotated[int, Ge(1)] = 5
+    bottom: Annotated[int, Ge(0)] = 0
+    tolerance: Annotated[float, Gt(0), Lt(1)] = 0.05
     on: Literal["train", "batch"] = "train"
+    method: Literal["auto", "dense", "krylov"] = "auto"
+
+    def due(self, step: Step) -> bool:
+        """Every step is: what is not measured is carried over from the last step that was."""
+        return True
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
         problem = step.full if self.on == "train" else step.problem
-        H = problem.hessian(step.theta)
+        before = Tracked.of(step.memory, step.theta) if "values" in step.memory and problem is step.full else None
+        if before is not None and not self._asks(step):
+            moved, delta = self._carried(problem, before, step)
+            if self.every != "auto" or moved.width <= self.tolerance:
+                return {**_bands(moved), "curvature/change": delta}
+        if not self._asks(step) and self.every != "auto":
+            return {}
+        return self._measured(problem, step, before)
+
+    def _asks(self, step: Step) -> bool:
+        """Whether this step is to be measured whatever is known."""
+        return step.after is None or (isinstance(self.every, int) and step.t % self.every == 0)
+
+    def _carried(self, problem: Problem, before: Tracked, step: Step) -> tuple[Enclosure, float]:
+        """The last enclosure, moved: by a bound from θ alone and, where that is too much and can be paid, from rows.
+
+        A pass over the rows is less than the step itself takes at full batch, and far less than measuring does; it is
+        remembered, so that the next steps are bounded from there.
+        """
+        there, memory = Curvature(problem, before.theta), step.memory
+        delta = there.log_change(step.theta)
+        if "anchor" in memory:
+            near = Curvature(problem, memory["anchor"].to(step.theta)).log_change(step.theta)
+            delta = min(delta, memory["anchor_change"] + near)
+        ridge = structure.uniform_ridge(there)
+        if before.moved(delta, ridge).width > self.tolerance and (self.every == "auto" or step.problem is problem):
+            delta = min(delta, there.log_change(step.theta, exactly=True))
+            memory.update(anchor=step.theta.clone(), anchor_change=delta)
+        return before.moved(delta, ridge), delta
+
+    def _measured(self, problem: Problem, step: Step, before: Tracked | None) -> Mapping[str, Reading]:
+        curvature = Curvature(problem, step.theta)
+        way = plan.choose(curvature, self.top)
+        if self.method != "auto":
+            way = plan.Plan(self.method, f"{self.method}, as asked for")
+        if way.method == "krylov":
+            found, readings = self._searched(curvature, step, before)
+        else:
+            found, readings = self._whole(curvature, way.method)
+        if found is None:
+            return readings
+        step.memory.clear()
+        if problem is step.full:
+            step.memory.update(found.state())
+        readings |= {**_bands(found.enclosure), "curvature/method": way.why}
+        readings["curvature/trace"] = curvature.trace
+        if step.lr is not None and "curvature/lambda_1" in readings:
+            readings["stability/lr_lambda_max"] = step.lr * float(found.values[0])
+        return readings
+
+    def _whole(self, curvature: Curvature, method: plan.Method) -> tuple[Tracked | None, dict[str, Reading]]:
+        """All eigenvalues, by LAPACK."""
+        problem, theta = curvature.problem, curvature.theta
+        H = curvature.dual() if method == "dual" else curvature.dense
         if not torch.isfinite(H).all():
-            return {"curvature/definiteness": "unknown: the Hessian is not finite"}
-        found = spectrum.dense(H, error=hessian_norm_bound(problem, step.theta, float(H.trace())))
+            return None, {"curvature/definiteness": "unknown: the Hessian is not finite"}
+        if method == "dual":
+            found = structure.from_dual(curvature, spectrum.dense(H, error=curvature.dense_rounding))
+        else:
+            found = spectrum.dense(H, error=hessian_norm_bound(problem, theta, float(H.trace())))
+        k = self.top
+        enclosure = Enclosure(found.lower[:k].cpu(), found.upper[:k].cpu())
+        ceiling = certificate.exact(found.values, found.radius)
         readings: dict[str, Reading] = {
-            f"curvature/lambda_{i}": value for i, value in enumerate(found.values[: self.top].tolist(), start=1)
-        }
-        readings |= {
+            **_numbered("lambda", found.values[:k]),
+            **_numbered("bottom", found.values.flip(0)[: self.bottom]),
             "curvature/lambda_min": float(found.values[-1]),
-            "curvature/trace": found.trace,
             "curvature/rank": found.rank,
             "curvature/condition": found.condition,
             "curvature/definiteness": spectrum.explain_definiteness(found, problem.flat_directions),
+            "curvature/certainty": f"proved: {found.how}",
         }
-        if step.lr is not None:
-            readings["stability/lr_lambda_max"] = step.lr * float(found.values[0])
-        return readings
+        return Tracked(theta.clone(), found.values[:k].cpu(), enclosure, ceiling, None, True, 0), readings
+
+    def _searched(
+        self, curvature: Curvature, step: Step, before: Tracked | None
+    ) -> tuple[Tracked | None, dict[str, Reading]]:
+        """The largest eigenvalues, and the smallest if asked for, by products."""
+        if not torch.isfinite(curvature.diagonal).all():
+            return None, {"curvature/definiteness": "unknown: the Hessian is not finite"}
+        found = tracking.track(curvature, self.top, self.tolerance / 100, before, step.seed)
+        size = float(found.enclosure.upper.abs().max())
+        wide = found.enclosure.upper - found.enclosure.lower > self.tolerance * size
+        readings: dict[str, Reading] = {
+            tag: value
+            for (tag, value), unknown in zip(_numbered("lambda", found.values).items(), wide, strict=True)
+            if not unknown
+        }
+        readings |= structure.least(curvature, self.bottom, step.seed)
+        readings["curvature/definiteness"] = structure.definiteness(curvature)
+        readings["curvature/certainty"] = found.enclosure.how
+        if bool(wide.any()):
+            readings["curvature/certainty"] = (
+                f"not converged: {int(wide.sum())} of {self.top} intervals are wider than {self.tolerance:g} of the "
+                f"largest eigenvalue after {found.products} products ({found.enclosure.how})"
+            )
+        return found, readings
+
+
+def _numbered(name: str, values: Tensor) -> dict[str, Any]:
+    return {f"curvature/{name}_{i}": value for i, value in enumerate(values.tolist(), start=1)}
+
+
+def _bands(enclosure: Enclosure) -> dict[str, Any]:
+    pairs = zip(enclosure.lower.tolist(), enclosure.upper.tolist(), strict=True)
+    return {
+        f"curvature/lambda_{i}/{end}": value
+        for i, both in enumerate(pairs, start=1)
+        for end, value in zip(("lower", "upper"), both, strict=True)
+    }

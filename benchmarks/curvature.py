@@ -1,0 +1,308 @@
+"""The benchmarks of the curvature engine: `python benchmarks/curvature.py [NAME …]` writes benchmarks/curvature.json.
+
+Each figure is a ratio to a peer measured in the same process and the same minutes, in float64, with what the answers
+are worth beside it. The peers come with `pip install -c constraints.txt -e '.[bench]'`.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from timing import Seconds, machine, median, now, pair, peak_bytes, since
+from torch import Tensor
+
+from lab import config, launch, spectrum, tracking
+from lab.console import Silent
+from lab.experiment import assemble
+from lab.losses.softmax import Softmax
+from lab.models.linear import Linear
+from lab.operator import Curvature
+from lab.problem import Problem
+
+HERE = Path(__file__).parent
+Row = dict[str, Any]
+TOP, EXACT = 5, 1e-8
+
+
+def digits() -> Problem:
+    """Softmax on digits: standardised, 1,797 × 65, K = 10."""
+    data, optimizer = {"kind": "sklearn", "name": "digits"}, {"kind": "sgd", "lr": 0.5}
+    return assemble(
+        config.from_mapping({"data": data, "loss": {"kind": "softmax"}, "steps": 1, "optimizer": optimizer})
+    ).full
+
+
+def made(N: int, D: int, K: int, decay: float = 0.0) -> Problem:
+    """A made softmax problem, its columns' deviations falling as 1/√(1 + decay·d) and the last one of ones."""
+    rng = torch.Generator().manual_seed(0)
+    X = torch.randn(N, D, generator=rng, dtype=torch.float64)
+    X *= (1 + decay * torch.arange(D, dtype=X.dtype)).rsqrt()
+    X[:, -1] = 1
+    return Problem(Softmax(), Linear(), X, Softmax().encode(torch.arange(N) % K, K, X.dtype), outputs=K)
+
+
+def start(problem: Problem) -> Tensor:
+    """θ, normal with deviation 0.1: the common start."""
+    return 0.1 * torch.randn(problem.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def bare(problem: Problem) -> Callable[[Tensor], Tensor]:
+    """The loss as people write it, for autograd."""
+    X, labels = problem.X, problem.y
+    return lambda theta: torch.nn.functional.cross_entropy(X @ theta, labels)
+
+
+def product() -> Iterator[Row]:
+    """A Hessian product, for one direction and for eight."""
+    for name, problem in {"digits": digits(), "20,000 × 100 × 10": made(20_000, 100, 10)}.items():
+        theta, loss = start(problem), bare(problem)
+        curvature = Curvature(problem, theta)
+        V = torch.randn(theta.numel(), 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        v = V[:, 0].reshape(theta.shape).contiguous()
+
+        def theirs(v: Tensor = v, theta: Tensor = theta, loss: Callable[[Tensor], Tensor] = loss) -> Tensor:
+            return torch.func.jvp(torch.func.grad(loss), (theta,), (v,))[1]
+
+        apart = float((problem.hvp(theta, v) - theirs()).abs().max())
+        runs = 201 if problem.N < 10_000 else 51
+        for what, call in (
+            ("with nothing kept", lambda p=problem, at=theta, v=v: p.hvp(at, v)),
+            ("at a θ that is kept", lambda c=curvature, V=V: c(V[:, :1])),
+        ):
+            ours, peer = pair(call, theirs, runs)
+            yield {
+                "work": f"Hessian product {what}, {name}",
+                "peer": "torch.func jvp of grad",
+                "ours": ours,
+                "theirs": peer,
+                "goal": 4,
+                "apart": apart,
+            }
+
+
+def dense() -> Iterator[Row]:
+    """The whole Hessian."""
+    problem = digits()
+    theta, loss = start(problem), bare(problem)
+    ours, peer = pair(lambda: problem.hessian(theta), lambda: torch.func.hessian(loss)(theta), runs=5, each=9)
+    yield {"work": "dense Hessian, digits", "peer": "torch.func.hessian", "ours": ours, "theirs": peer, "goal": 40}
+
+
+def curvlinops(problem: Problem, theta: Tensor) -> Any:
+    """The peer's Hessian as scipy wants it."""
+    from curvlinops import HessianLinearOperator
+
+    model = network(problem, theta)
+    data = [(problem.X, problem.y)]
+    with torch.enable_grad():
+        loss = torch.nn.CrossEntropyLoss()
+        return HessianLinearOperator(model, loss, list(model.parameters()), data, check_deterministic=False).to_scipy()
+
+
+def network(problem: Problem, theta: Tensor) -> torch.nn.Module:
+    """θ as torch's own linear layer: its intercept is in X."""
+    D, K = problem.shape
+    model = torch.nn.Linear(D, K, bias=False, dtype=torch.float64)
+    model.weight.data.copy_(theta.T)
+    return model
+
+
+def eigsh(problem: Problem, theta: Tensor, v0: Any = None) -> tuple[Any, Any]:
+    """The peer's largest eigenvalues, and vectors."""
+    from scipy.sparse.linalg import eigsh as solve
+
+    return solve(curvlinops(problem, theta), k=TOP, which="LA", tol=EXACT, v0=v0)
+
+
+def pyhessian(problem: Problem, theta: Tensor) -> list[float]:
+    """The other peer's largest eigenvalues, at its default tolerance."""
+    from pyhessian import hessian
+
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.enable_grad():
+            batch = problem.X, problem.y
+            asked = hessian(network(problem, theta), torch.nn.CrossEntropyLoss(), data=batch, cuda=False)
+            return list(asked.eigenvalues(top_n=TOP, tol=1e-3)[0])
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def off(values: Any, true: Tensor) -> float:
+    """The largest relative error of the eigenvalues, in their order."""
+    found = torch.as_tensor(list(values), dtype=torch.float64)
+    return float(((found - true) / true).abs().max())
+
+
+def cold() -> Iterator[Row]:
+    """The five largest from nothing."""
+    problem = digits()
+    theta = start(problem)
+    true = spectrum.dense(problem.hessian(theta)).values[:TOP]
+    found = tracking.track(Curvature(problem, theta), TOP, EXACT)
+    ours, peer = pair(
+        lambda: tracking.track(Curvature(problem, theta), TOP, EXACT), lambda: eigsh(problem, theta), runs=7, each=3
+    )
+    yield {
+        "work": "the 5 largest eigenvalues to 1e-8, digits, from nothing",
+        "peer": "curvlinops and scipy's eigsh, uncertified",
+        "ours": ours,
+        "theirs": peer,
+        "goal": 15,
+        "how": found.enclosure.how,
+        "width": found.enclosure.width,
+        "off": [off(found.values, true), off(eigsh(problem, theta)[0][::-1], true)],
+    }
+
+
+def warm() -> Iterator[Row]:
+    """The five largest at each step of gradient descent, starting from the last step's."""
+    problem = digits()
+    for lr, steps in ((0.5, 12), (0.05, 12)):
+        thetas = [start(problem)]
+        for _ in range(steps):
+            thetas.append(thetas[-1] - lr * problem.gradient(thetas[-1]))
+        times: dict[str, list[Seconds]] = {"ours": [], "eigsh": [], "pyhessian": []}
+        wrong: dict[str, list[float]] = {"ours": [], "eigsh": [], "pyhessian": []}
+        known, v0, hows = None, None, set()
+        for theta in thetas:
+            true = spectrum.dense(problem.hessian(theta)).values[:TOP]
+            began = now()
+            known = tracking.track(Curvature(problem, theta), TOP, EXACT, known)
+            times["ours"].append(since(began))
+            hows.add(known.enclosure.how)
+            began = now()
+            values, vectors = eigsh(problem, theta, v0)
+            times["eigsh"].append(since(began))
+            v0 = vectors[:, -1]
+            began = now()
+            powers = pyhessian(problem, theta)
+            times["pyhessian"].append(since(began))
+            for name, found in (("ours", known.values), ("eigsh", values[::-1].copy()), ("pyhessian", powers)):
+                wrong[name].append(off(found, true))
+        ours = median(times["ours"][1:])
+        for name, said, goal in (
+            ("eigsh", "curvlinops and scipy's eigsh, uncertified", 40),
+            ("pyhessian", "PyHessian at 1e-3, uncertified", 8),
+        ):
+            yield {
+                "work": f"the 5 largest to 1e-8 with intervals at each step of gradient descent, digits, lr {lr:g}",
+                "peer": said,
+                "ours": ours,
+                "theirs": median(times[name][1:]),
+                "goal": goal,
+                "how": sorted(hows),
+                "off": [max(wrong["ours"]), max(wrong[name])],
+            }
+
+
+class Clock(Silent):
+    """Notes how long each step took."""
+
+    def __init__(self) -> None:
+        self.lasted: list[Seconds] = []
+        self._last = now()
+
+    def step(self, t: int, readings: Any) -> None:
+        self.lasted.append(since(self._last))
+        self._last = now()
+
+
+def tracked() -> Iterator[Row]:
+    """A step of mini-batch training with an interval for the whole training set's eigenvalues, over one without."""
+    rounds = []
+    for _ in range(3):
+        pace = []
+        for probes in ({}, {"spectrum": {"every": 10_000, "top": TOP}}):
+            clock = Clock()
+            plain = {"kind": "synthetic", "task": "multiclass", "n": 60_000, "d": 784, "k": 10}
+            experiment = assemble(
+                config.from_mapping(
+                    {
+                        "data": plain,
+                        "loss": {"kind": "softmax"},
+                        "batch_size": 128,
+                        "steps": 469,
+                        "checkpoint_every": 1000,
+                        "optimizer": {"kind": "sgd", "lr": 0.001},
+                        "probes": probes,
+                    }
+                )
+            )
+            with tempfile.TemporaryDirectory() as root:
+                launch.launch(experiment, root, clock, [])
+            pace.append((median(clock.lasted[1:-1]), clock.lasted[0]))
+        rounds.append(pace)
+    without, with_it = (median([pace[i][0] for pace in rounds]) for i in (0, 1))
+    measuring = median([pace[1][1] for pace in rounds])
+    yield {
+        "work": "a step with an interval for each of 5 eigenvalues, 60,000 × 784 × 10, mini-batches of 128",
+        "peer": "the same step without (and what a step that measures takes, in seconds)",
+        "times": with_it.cpu / without.cpu,
+        "wall_times": with_it.wall / without.wall,
+        "measuring": asdict(measuring),
+        "goal": 1.10,
+    }
+
+
+def million() -> Iterator[Row]:
+    """The five largest of a million parameters."""
+    problem = made(5_000, 20_000, 50, decay=0.02)
+    theta = start(problem) / 5
+    found: list[tracking.Tracked] = []
+    began = time.perf_counter()
+    rise = peak_bytes(lambda: found.append(tracking.track(Curvature(problem, theta), TOP, 1e-3)), warm=False)
+    seconds = time.perf_counter() - began
+    enclosure = found[-1].enclosure
+    yield {
+        "work": "the 5 largest eigenvalues of 1,000,000 parameters (5,000 × 20,000 × 50) to 1e-3",
+        "peer": "3 GiB, the data's 0.75 among them",
+        "held": ((rise or 0) + problem.X.numel() * 8) / 2**30,
+        "seconds": seconds,
+        "goal": 3,
+        "how": enclosure.how,
+        "width": enclosure.width,
+        "products": found[-1].products,
+        "intervals": list(zip(enclosure.lower.tolist(), enclosure.upper.tolist(), strict=True)),
+    }
+
+
+PARTS: dict[str, Callable[[], Iterator[Row]]] = {
+    "product": product,
+    "dense": dense,
+    "cold": cold,
+    "warm": warm,
+    "tracked": tracked,
+    "million": million,
+}
+
+
+def main(names: list[str]) -> None:
+    """Run the named parts, or all, and write what came of them beside what is there of the others."""
+    results = HERE / "curvature.json"
+    parts = dict(json.loads(results.read_text())["parts"]) if results.exists() else {}
+    for name in names or PARTS:
+        parts[name] = []
+        with torch.no_grad():
+            for row in PARTS[name]():
+                if "ours" in row:
+                    ours, theirs = row["ours"], row["theirs"]
+                    row |= {"ratio": theirs.wall / ours.wall, "cpu_ratio": theirs.cpu / ours.cpu}
+                    row |= {"ours": asdict(ours), "theirs": asdict(theirs)}
+                print({key: f"{x:.4g}" if isinstance(x, float) else x for key, x in row.items()}, flush=True)
+                parts[name].append(row)
+    where = machine()
+    for peer in ("curvlinops-for-pytorch", "pyhessian", "scipy"):
+        where["packages"][peer] = metadata.version(peer)
+    results.write_text(json.dumps({"machine": where, "parts": parts}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,245 @@
+"""What is proved of the eigenvalues λ₁ ≥ λ₂ ≥ … of a symmetric H, from a few Ritz vectors and bounds on all the rest.
+
+A small residual ‖Hv − θv‖ says that some eigenvalue is near θ. Which one, it does not say: that takes completeness, a
+proof that none above has been missed. Here it comes as a ceiling: numbers c_j with λ_j ≤ c_j, whatever they rest on.
+
+Lower ends (Cauchy's interlacing; Courant–Fischer). V (P, q) with orthonormal columns: λ_j(H) ≥ λ_j(VᵀHV).
+
+Upper ends (Lehmann 1949, Maehly 1952; Parlett, The Symmetric Eigenvalue Problem, §10.5). Let σ ≥ λ_{q+1}, S = H − σ,
+    A₁ = VᵀSV ≻ 0, A₂ = VᵀS²V. Then S has exactly q positive eigenvalues. Rayleigh–Ritz for S⁻¹ on span SV has the
+    pencil (A₁, A₂), whose j-th largest eigenvalue is at most that of S⁻¹, which is 1/(λ_{q+1−j} − σ). So with
+    τ₁ ≥ … ≥ τ_q the eigenvalues of (A₂, A₁):  λ_i ≤ σ + τ_i for i = 1 … q. (S singular: take the limit from above.)
+    The error is quadratic in the residual: with V's Ritz values Θ, D = Θ − σ, R = HV − VΘ ⟂ V,
+        A₁ = D,  A₂ = D² + RᵀR,  σ + τ_i = λ_i(Θ + D^{−1/2} RᵀR D^{−1/2}).
+Rounding. V's columns are orthonormal up to E = VᵀV − I, and R is known up to F, ‖F‖ ≤ f. With n ≥ ‖VᵀR‖, e ≥ ‖E‖:
+    A₁ ⪰ D − e₁, e₁ = e‖D‖ + n;  A₂ ⪯ (1 + e)D² + n(D²/c + c) + (1 + t)R̃ᵀR̃ + (1 + 1/t)f² for any t, c > 0.
+    With D′ = D − e₁ ≻ 0 and as D² = D′² + 2e₁D′ + e₁²:
+        λ_i ≤ λ_i(Θ + e₁ + D′^{−1/2}[e₁² + eD² + n(D²/c + c) + (1 + t)R̃ᵀR̃ + (1 + 1/t)f²]D′^{−1/2}).
+    Lower ends: VᵀHV ⪰ Θ − e‖Θ‖ − n, to be divided by 1 ± e as VᵀV ⪯ 1 + e.
+
+Ceilings.
+    Trace       Σλ = tr H and λ ≥ floor:  λ_j ≤ tr H − Σ_{i≠j} (what λ_i is known to be at least), and jλ_j too.
+    Norm        Σλ² = ‖H‖²_F: the same of squares.
+    Inertia     If σ − H + VΘVᵀ ⪰ 0 then λ_{q+1}(H) ≤ λ₁(H − VΘVᵀ) + λ_{q+1}(VΘVᵀ) ≤ σ + 0 (Weyl). A Cholesky
+                factorisation of M that runs to its end proves λ_min(M) ≥ −γ_{P+1}/(1 − γ_{P+1}) tr M (Rump, BIT 46,
+                2006).
+    Chance      λ_{q+1}(H) ≤ λ₁(B), B = H compressed to what is orthogonal to V (Courant–Fischer). Lanczos from a random
+                start underestimates λ₁(B) of a B ⪰ 0 by more than the factor 1 − ε after j products with probability at
+                most 1.648 √P e^{−√ε(2j−1)} (Kuczyński & Woźniakowski, SIAM J. Matrix Anal. Appl. 13, 1992, thm. 4.2); b
+                independent starts fail together with that to the power b.
+    Change      e^{−δ}H₀ ⪯ H₀′ ⪯ e^δ H₀ moves every eigenvalue by a factor within [e^{−δ}, e^δ] (Weyl); for H = H₀ + ρI
+                that is λ − ρ; for H = H₀ + ρ diag m it holds of λ, since ρ diag m ⪰ 0 only comes nearer to itself.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from lab.krylov import Product, Ritz, largest_within, random_block
+
+PROVED = "proved"
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """λ_j ≤ values[j−1], (n,) in float64; beyond its end the last one holds. `chance` is the probability of failure."""
+
+    values: Tensor
+    chance: float = 0.0
+
+    def at(self, j: int) -> float:
+        """The bound on λ_j, j = 1, 2, …"""
+        return float(self.values[min(j, len(self.values)) - 1])
+
+    def meet(self, other: "Ceiling") -> "Ceiling":
+        """The lower of both everywhere; it fails if either does."""
+        n = max(len(self.values), len(other.values))
+        both = [torch.cat([c.values, c.values[-1:].expand(n - len(c.values))]) for c in (self, other)]
+        return Ceiling(torch.minimum(*both), self.chance + other.chance)
+
+    def moved(self, delta: float, ridge: float) -> "Ceiling":
+        """The ceiling of H′ with e^{−δ}H₀ ⪯ H₀′ ⪯ e^δ H₀ for H = H₀ + ridge·I."""
+        return replace(self, values=raised(self.values, delta, ridge))
+
+
+@dataclass(frozen=True)
+class Enclosure:
+    """λ_j is in [lower[j], upper[j]], each (k,) in float64; `chance` is the probability that an upper end fails."""
+
+    lower: Tensor
+    upper: Tensor
+    chance: float = 0.0
+
+    @property
+    def how(self) -> str:
+        """How the intervals are known."""
+        return PROVED if not self.chance else f"probable, failing with a probability of at most {self.chance:.0e}"
+
+    @property
+    def width(self) -> float:
+        """The widest interval, relative to the largest eigenvalue in magnitude; 0 where all are zero."""
+        size = float(torch.maximum(self.lower.abs(), self.upper.abs()).max())
+        return float((self.upper - self.lower).max()) / size if size else 0.0
+
+    def moved(self, delta: float, ridge: float) -> "Enclosure":
+        """The enclosure of H′ with e^{−δ}H₀ ⪯ H₀′ ⪯ e^δ H₀ for H = H₀ + ridge·I."""
+        return replace(self, lower=raised(self.lower, -delta, ridge), upper=raised(self.upper, delta, ridge))
+
+
+def raised(values: Tensor, delta: float, ridge: float = 0.0) -> Tensor:
+    """(λ − ρ)e^δ + ρ, rounded outward in the direction of δ; below ρ, where only rounding can be, e^{−δ} is used."""
+    above = values - ridge
+    moved = torch.where(above >= 0, above * math.exp(delta), above * math.exp(-delta)) + ridge
+    return moved + math.copysign(8 * torch.finfo(torch.float64).eps, delta) * (values.abs() + abs(ridge)) * (delta != 0)
+
+
+def enclose(ritz: Ritz, ceiling: Ceiling, k: int) -> Enclosure:
+    """Enclose the k largest eigenvalues: Cauchy from below; from above the ceiling, and Lehmann where it has a gap."""
+    small = _Small.of(ritz)
+    lower, m = small.lower, len(small.theta)
+    if m == len(ritz.vectors):  # nothing is left to have been missed
+        ceiling = ceiling.meet(Ceiling(small.above))
+    upper = torch.tensor([ceiling.at(j) for j in range(1, m + 1)], dtype=torch.float64)
+    gaps = {q: float(small.theta[q - 1]) - ceiling.at(q + 1) for q in range(1, m + 1)}
+    for q in sorted(gaps, key=lambda q: -gaps[q])[:4]:  # the widest gaps: what the others would add is not worth it
+        if gaps[q] > 0:
+            upper[:q] = torch.minimum(upper[:q], small.upper(q, ceiling.at(q + 1)))
+    return Enclosure(lower[:k], torch.maximum(upper[:k], lower[:k]), ceiling.chance)
+
+
+@dataclass(frozen=True)
+class _Small:
+    """All that the proof needs of V and R: Θ (m,), R̃ᵀR̃ (m, m), and the numbers e, n, f of the module's docstring."""
+
+    theta: Tensor
+    square: Tensor
+    e: float
+    n: float
+    f: float
+
+    @staticmethod
+    def of(ritz: Ritz) -> "_Small":
+        V, W, theta = ritz.vectors, ritz.images, ritz.values
+        P, m = V.shape
+        u = torch.finfo(V.dtype).eps / 2
+        gamma = (P + 2) * u / (1 - (P + 2) * u)
+        R = W - V * theta
+        f = ritz.error + 3 * u * (float(W.norm()) + float(theta.abs().max()) * m**0.5)
+        size = float(R.norm())
+        cross = V.T @ R
+        e = float((V.T @ V - torch.eye(m, dtype=V.dtype, device=V.device)).norm()) + gamma * m
+        n = float(cross.norm()) + gamma * m**0.5 * size + 1.1 * f
+        square = (R.T @ R).double().cpu()
+        square.diagonal().add_(gamma * size**2)
+        return _Small(theta.double().cpu(), (square + square.T) / 2, 1.01 * e, 1.01 * n, 1.01 * f)
+
+    @property
+    def lower(self) -> Tensor:
+        """λ_j ≥ lower[j]."""
+        return self._within(self.theta - self.e * float(self.theta.abs().max()) - self.n, -1) - 4 * _ulp(self.theta)
+
+    @property
+    def above(self) -> Tensor:
+        """λ_j ≤ above[j] where V spans the whole space."""
+        return self._within(self.theta + self.e * float(self.theta.abs().max()) + self.n, 1) + 4 * _ulp(self.theta)
+
+    def _within(self, values: Tensor, side: int) -> Tensor:
+        """The values over what 1 − e ≤ VᵀV ≤ 1 + e makes of them at worst, outward on the given side."""
+        if self.e >= 1:
+            return torch.full_like(values, side * math.inf)
+        return torch.where(values * side > 0, values / (1 - self.e), values / (1 + self.e))
+
+    def upper(self, q: int, sigma: float) -> Tensor:
+        """λ_i ≤ upper[i] for i ≤ q, given λ_{q+1} ≤ σ; ∞ where σ leaves no gap below the q-th Ritz value."""
+        theta = self.theta[:q]
+        D = theta - sigma
+        size = float(D.abs().max())
+        e1 = self.e * size + self.n
+        gap = D - e1
+        if not float(gap.min()) > 0 or not math.isfinite(sigma):
+            return torch.full_like(theta, math.inf)
+        t = max(self.f / (self.f + float(self.square.diagonal().sum()) ** 0.5), 1e-3) if self.f else 0.0
+        c = (size * float(D.min())) ** 0.5  # spreads the rounding evenly over the eigenvalues
+        spill = (1 + t) * self.square[:q, :q] + torch.diag(e1**2 + self.e * D**2 + self.n * (D**2 / c + c))
+        spill.diagonal().add_((1 + 1 / t) * self.f**2 if t else 0.0)
+        root = gap.rsqrt()
+        K = torch.diag(theta + e1) + root[:, None] * spill * root
+        found = torch.linalg.eigvalsh((K + K.T) / 2).flip(0)
+        return found + 4 * q * torch.finfo(torch.float64).eps * float(K.norm())
+
+
+def _ulp(values: Tensor) -> float:
+    return torch.finfo(torch.float64).eps * float(values.abs().max())
+
+
+def exact(values: Tensor, radius: float) -> Ceiling:
+    """The ceiling of a whole spectrum that is known to a radius: values (P,), largest first."""
+    return Ceiling(values.double().cpu() + radius)
+
+
+def by_trace(trace: float, lower: Tensor, floor: float, P: int) -> Ceiling:
+    """λ_j from an upper bound on the trace, λ_i ≥ lower[i] for the first ones and ≥ floor for all."""
+    least = torch.maximum(lower, torch.tensor(floor, dtype=torch.float64))
+    rest = trace - float(least.sum()) - (P - len(least)) * floor
+    alone = torch.cat([least, torch.tensor([floor], dtype=torch.float64)[: P - len(least)]]) + rest
+    return _tidy(alone, trace, float(least.abs().sum()) + P * abs(floor))
+
+
+def by_norm(frobenius: float, lower: Tensor) -> Ceiling:
+    """λ_j from an upper bound on ‖H‖_F and λ_i ≥ lower[i] for the first ones."""
+    squares = lower.clamp(min=0).square()
+    rest = max(frobenius**2 - float(squares.sum()), 0.0)
+    alone = (torch.cat([squares, torch.zeros(1, dtype=torch.float64)]) + rest).sqrt()
+    slack = 4 * len(squares) * torch.finfo(torch.float64).eps * frobenius**2
+    return _tidy((alone.square() + slack).sqrt(), frobenius, frobenius)
+
+
+def _tidy(values: Tensor, whole: float, size: float) -> Ceiling:
+    slack = 4 * (len(values) + 2) * torch.finfo(torch.float64).eps * (abs(whole) + size)
+    return Ceiling(torch.cummin(values + slack, dim=0).values)
+
+
+def by_inertia(H: Tensor, ritz: Ritz, q: int, sigma: float, error: float) -> Ceiling | None:
+    """λ_{q+1} ≤ σ and a little, if Cholesky proves it; None where it does not. `error` bounds ‖H − the true one‖."""
+    H, V, theta = H.double(), ritz.vectors[:, :q].double(), ritz.values[:q].double().clamp(min=0)
+    P, u = H.shape[0], torch.finfo(torch.float64).eps / 2
+    M = (V * theta) @ V.T - H
+    M.diagonal().add_(sigma)
+    _, failed = torch.linalg.cholesky_ex(M)
+    if int(failed):
+        return None
+    gamma = (P + 2) * u / (1 - 2 * (P + 2) * u)
+    formed = (q + 4) * 2 * u * (float(theta.sum()) * 1.1 + float(H.norm()) + abs(sigma))
+    bound = sigma + gamma * float(M.diagonal().abs().sum()) * 1.01 + formed + error
+    values = torch.full((q + 1,), math.inf, dtype=torch.float64)
+    values[q] = bound
+    return Ceiling(values)
+
+
+def by_chance(
+    product: Product, ritz: Ritz, q: int, floor: float, seed: int, chance: float, ease: float, rounding: float
+) -> Ceiling:
+    """λ_{q+1} ≤ σ with a probability of at least 1 − chance, σ within the factor 1/(1 − ease) of what Lanczos finds.
+
+    Args: floor a lower bound on H's spectrum; seed of the random starts; rounding of a product with a unit vector. It
+    holds for exact arithmetic: the basis is kept orthonormal, so that what is found is exact for a matrix that near.
+    """
+    V = ritz.vectors[:, :q]
+    P, starts = V.shape[0], 2
+    each = math.log(1.648 * P**0.5) - math.log(chance) / starts
+    depth = math.ceil((each / ease**0.5 + 1) / 2)
+
+    def compressed(U: Tensor) -> Tensor:
+        U = U - V @ (V.T @ U)
+        W = product(U) - floor * U
+        return W - V @ (V.T @ W)
+
+    start = random_block(P, starts, seed, V)
+    found = largest_within(compressed, start - V @ (V.T @ start), depth)
+    skew = float((V.T @ V - torch.eye(q, dtype=V.dtype, device=V.device)).norm()) + P * torch.finfo(V.dtype).eps * q
+    slack = 4 * skew * float(ritz.values.abs().max()) + 2 * (depth * starts) ** 0.5 * rounding
+    values = torch.full((q + 1,), math.inf, dtype=torch.float64)
+    values[q] = floor + max(found, 0.0) / (1 - ease) + slack
+    return Ceiling(values, chance)

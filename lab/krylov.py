@@ -1,0 +1,137 @@
+"""The largest eigenvalues of a symmetric operator known by its products: a thick-restart block Krylov method.
+
+A block of m vectors, whatever its start, is improved as follows. Q (P, s) holds an orthonormal basis, W = HQ.
+    Rayleigh–Ritz   QᵀW = S Θ Sᵀ;  V = QS, HV = WS, R = HV − VΘ for the m largest
+    Expansion       R, made orthonormal to Q, joins the basis: from a start with R ⟂ V this is block Lanczos
+    Restart         a basis that has grown to its limit is cut down to its best Ritz vectors, and goes on from them
+A block finds an eigenvalue as often as it occurs, up to m times; a single vector finds each once, whatever its
+multiplicity. Working with residuals in place of Lanczos' recurrence costs Q's orthogonality to every new block, and
+allows any start: that of the step before, above all.
+
+Each stored image carries its product's rounding, and each recombination a little more; `Ritz.error` has the sum:
+|fl(WS) − WS| ≤ γ_s |W||S|, and V = fl(QS) moves HV by ‖H‖ γ_s ‖|Q||S|‖.
+
+Source  Stathopoulos & Saad, Restarting techniques for the (Jacobi–)Davidson symmetric eigenvalue methods, ETNA 7
+        (1998); Wu & Simon, Thick-restart Lanczos, SIAM J. Matrix Anal. Appl. 22 (2000); Parlett, The Symmetric
+        Eigenvalue Problem (1998), §11 and §13.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Product = Callable[[Tensor], Tensor]  # (P, m) to (P, m)
+
+
+@dataclass(frozen=True)
+class Ritz:
+    """Ritz values (m,), largest first, with vectors V (P, m), orthonormal to rounding, and their images HV (P, m).
+
+    `error` bounds ‖images − HV‖_F; `products` is how many vectors H was applied to.
+    """
+
+    values: Tensor
+    vectors: Tensor
+    images: Tensor
+    error: float
+    products: int
+
+    @property
+    def residuals(self) -> Tensor:
+        """‖Hv − θv‖ of each, (m,)."""
+        return (self.images - self.vectors * self.values).norm(dim=0)
+
+
+@dataclass(frozen=True)
+class _Basis:
+    Q: Tensor
+    W: Tensor
+    error: float  # bound on ‖W − HQ‖_F
+
+    def combined(self, S: Tensor, norm: float) -> "_Basis":
+        s, m = S.shape
+        gamma = 2 * s * torch.finfo(S.dtype).eps
+        moved = gamma * m**0.5 * (float(self.W.norm()) + norm * s**0.5)
+        stretch = 1 + 10 * s * torch.finfo(S.dtype).eps  # S is orthonormal to rounding
+        return _Basis(self.Q @ S, self.W @ S, self.error * stretch + moved)
+
+    def with_block(self, Q: Tensor, W: Tensor, rounding: float) -> "_Basis":
+        error = (self.error**2 + Q.shape[1] * rounding**2) ** 0.5
+        return _Basis(torch.cat([self.Q, Q], dim=1), torch.cat([self.W, W], dim=1), error)
+
+
+def search(
+    product: Product,
+    start: Tensor,
+    enough: Callable[[Ritz], bool],
+    limit: int,
+    budget: int,
+    rounding: float = 0.0,
+    norm: float = 0.0,
+) -> Ritz:
+    """Improve the block `start` (P, m) until `enough(ritz)`, or until H has been applied to `budget` vectors.
+
+    Args: limit on the basis (at least 2 m is used); rounding a bound on the error of a product with a unit vector; norm
+    a bound on ‖H‖₂. The caller asks the answer again whether it is enough: nothing is promised.
+    """
+    m, P = start.shape[1], start.shape[0]
+    limit = min(max(limit, 2 * m), P)
+    Q = _orthonormal(start, None)
+    used = Q.shape[1]
+    basis = _Basis(Q, product(Q), used**0.5 * rounding)
+    while True:
+        T = basis.Q.T @ basis.W
+        values, S = torch.linalg.eigh((T + T.T) / 2)
+        values, S = values.flip(0), S.flip(1)
+        best = basis.combined(S[:, :m], norm)
+        ritz = Ritz(values[:m], best.Q, best.W, best.error, used)
+        if enough(ritz) or used >= budget:
+            return ritz
+        R = best.W - best.Q * values[:m]
+        if basis.Q.shape[1] + m > limit < P:
+            basis = basis.combined(S[:, : max(m, limit - 2 * m)], norm)
+        new = _orthonormal(R[:, R.norm(dim=0) > 4 * torch.finfo(R.dtype).eps * values.abs().max()], basis.Q)
+        if not new.shape[1]:  # the block spans an invariant subspace, to rounding: there is nowhere to go from it
+            return ritz
+        basis = basis.with_block(new, product(new), rounding)
+        used += new.shape[1]
+
+
+def largest_within(product: Product, start: Tensor, depth: int) -> float:
+    """Return H's largest Rayleigh quotient on the block Krylov space start, H·start, …, H^{depth−1}·start."""
+    last = Q = _orthonormal(start, None)
+    T = start.new_zeros(0, 0)
+    for _ in range(depth):
+        new = product(last)
+        s, m = T.shape[0], last.shape[1]
+        grown = start.new_zeros(s + m, s + m)
+        grown[:s, :s], grown[:, s:] = T, Q.T @ new
+        grown[s:, :s] = grown[:s, s:].T
+        T = grown
+        last = _orthonormal(new, Q)
+        if not last.shape[1]:
+            break
+        Q = torch.cat([Q, last], dim=1)
+    return float(torch.linalg.eigvalsh((T + T.T) / 2)[-1]) if len(T) else 0.0
+
+
+def random_block(P: int, m: int, seed: int, like: Tensor) -> Tensor:
+    """A Gaussian start (P, m) of `like`'s dtype and device, the same for the same seed."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(P, min(m, P), generator=generator, dtype=torch.float64).to(like)
+
+
+def _orthonormal(block: Tensor, Q: Tensor | None) -> Tensor:
+    """An orthonormal basis of what `block` (P, m) adds to `Q`; columns that add nothing but rounding are left out."""
+    block = block[:, block.norm(dim=0) > 0]
+    block = block / block.norm(dim=0)
+    for _ in range(2):  # twice is enough (Parlett, §6.9)
+        if Q is not None:
+            block = block - Q @ (Q.T @ block)
+        block, triangle = torch.linalg.qr(block)
+        kept = triangle.diagonal().abs() > 100 * block.shape[0] ** 0.5 * torch.finfo(block.dtype).eps
+        block = block[:, kept]
+    room = block.shape[0] - (0 if Q is None else Q.shape[1])
+    return block[:, :room]

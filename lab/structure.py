@@ -1,0 +1,118 @@
+"""What a Hessian's structure says of its eigenvalues without a search: at the floor, of the dual, and at θ = 0.
+
+Where all rows have one logit Hessian h, as softmax has at θ = 0: H = h ⊗ G + ρ diag m, G = XᵀX/M. With h = W diag(η) Wᵀ
+it falls apart into K problems of order D: η_k G + ρ diag m, an eigenvector u of which is u w_kᵀ in θ's shape. Equal η,
+of which softmax has K − 1, give equal eigenvalues: no search is needed to see their multiplicity.
+
+Source  Böhning, Ann. Inst. Statist. Math. 44 (1992), §3, for the Kronecker form.
+"""
+
+import torch
+from torch import Tensor
+
+from lab import certificate, krylov
+from lab.certificate import Ceiling
+from lab.operator import Curvature
+from lab.spectrum import Spectrum, dense
+
+
+def uniform_ridge(curvature: Curvature) -> float:
+    """ρ where the ridge is ρI, which moves no eigenvector; 0 where it is not, for which less is known."""
+    mask = curvature.problem.mask
+    return curvature.problem.ridge if bool((mask == 1).all()) else 0.0
+
+
+def from_dual(curvature: Curvature, dual: Spectrum) -> Spectrum:
+    """H's whole spectrum from that of its dual: zeros beyond the dual's order, and the ridge (uniform) on top."""
+    values, P = dual.values.clamp(min=0), curvature.P  # AAᵀ has no negative eigenvalue
+    padded = torch.cat([values, values.new_zeros(max(P - len(values), 0))])[:P]
+    ridge = uniform_ridge(curvature)
+    slack = 4 * torch.finfo(torch.float64).eps * ridge
+    return Spectrum(padded + ridge, dual.radius + slack, f"{dual.how}, of the dual")
+
+
+def definiteness(curvature: Curvature) -> str:
+    """What is known without the smallest eigenvalue: H = AᵀA + ρ diag m, as every loss here is convex."""
+    if not curvature.problem.model.is_linear:
+        return "unknown: the smallest eigenvalue was not looked for"
+    if curvature.floor > 0:
+        return f"positive definite: no eigenvalue is below the ridge, {curvature.floor:.3g}"
+    blind, why = curvature.problem.loss.flat(curvature.theta.shape[1])
+    return f"positive semi-definite: the loss is convex, and {why}" if blind else "positive semi-definite or definite"
+
+
+def least(curvature: Curvature, k: int, seed: int) -> dict[str, float]:
+    """Readings of the smallest eigenvalues, as far as they are known: each in an interval from the floor up.
+
+    A loss that is blind to some direction leaves eigenvalues at the floor, the ridge's ρ or 0, exactly: as many as the
+    rows of θ that the ridge holds least. The search from below is short, and its intervals say what it found.
+    """
+    if not curvature.problem.model.is_linear:
+        return {}
+    mask, floor = curvature.problem.mask, curvature.floor
+    exact = curvature.problem.loss.flat(curvature.theta.shape[1])[0] * int((mask == mask.min()).sum())
+    exact = exact if curvature.problem.ridge else curvature.problem.loss.flat(curvature.theta.shape[1])[0] * len(mask)
+    readings = {"curvature/lambda_min": floor} if exact else {}
+    readings |= {f"curvature/bottom_{i}": floor for i in range(1, min(k, exact) + 1)}
+    if k <= exact:
+        return readings
+    start = krylov.random_block(curvature.P, k + 3, seed, curvature.theta)
+    norm = curvature.trace * (1 + 1e-12)
+    ritz = krylov.search(
+        lambda V: -curvature(V),
+        start,
+        lambda _: False,
+        6 * start.shape[1],
+        60 * start.shape[1],
+        curvature.rounding,
+        norm,
+    )
+    found = certificate.enclose(ritz, Ceiling(torch.tensor([-floor], dtype=torch.float64)), k)
+    for i in range(exact + 1, k + 1):
+        readings[f"curvature/bottom_{i}/lower"] = floor
+        readings[f"curvature/bottom_{i}/upper"] = -float(found.lower[i - 1])
+    return readings
+
+
+def shared(curvature: Curvature, vectors: int) -> Spectrum | None:
+    """The whole spectrum where all rows share one logit Hessian, with the first `vectors` eigenvectors; else None.
+
+    The radius has the rounding of h, of G and of both eigenproblems; η that differ by rounding alone count as equal.
+    """
+    h = _one_hessian(curvature)
+    if h is None:
+        return None
+    problem, (D, K), u = curvature.problem, curvature.theta.shape, torch.finfo(h.dtype).eps
+    G = sum((X.T @ X for X, _ in problem.blocks()), torch.zeros(D, D, dtype=h.dtype, device=h.device))
+    whole = float(h.trace() * G.trace())
+    G *= curvature.bare_trace / whole if whole else 0.0  # the mean's divisor is in the trace
+    ridge = torch.diag(problem.ridge * problem.mask[:, 0])
+    eta, W = torch.linalg.eigh(h)
+    alike = 4 * K * u * float(eta.abs().max())
+    solved: list[tuple[float, Spectrum]] = []
+    for level in eta.tolist():
+        near = [found for at, found in solved[-1:] if level - at <= alike]
+        solved.append((level, near[0] if near else dense(level * G + ridge, vectors=True)))
+    values, order = torch.cat([found.values for _, found in solved]).sort(descending=True)
+    columns = [_unravelled(solved[at // D][1], W[:, at // D], at % D) for at in order[:vectors].tolist()]
+    radius = max(found.radius for _, found in solved) + K * alike * float(G.trace()) + 2 * curvature.dense_rounding
+    return Spectrum(values, radius, f"exact to rounding in {str(h.dtype)[6:]}, by structure", torch.stack(columns, 1))
+
+
+def _unravelled(found: Spectrum, w: Tensor, i: int) -> Tensor:
+    """The eigenvector u wᵀ, (P,)."""
+    assert found.vectors is not None
+    return torch.outer(found.vectors[:, i], w).reshape(-1)
+
+
+def _one_hessian(curvature: Curvature) -> Tensor | None:
+    """h (K, K), if θ = 0 and every row has it."""
+    if bool(curvature.theta.any()) or not curvature.problem.model.is_linear:
+        return None
+    first: Tensor | None = None
+    for z, y in curvature.logits():
+        h = curvature.problem.loss.hessian(z, y)
+        first = h[0] if first is None else first
+        if not bool((h == first).all()):
+            return None
+    return first

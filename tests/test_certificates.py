@@ -1,0 +1,185 @@
+"""An interval always holds: on random and on adversarial spectra, from good Ritz vectors and from bad ones."""
+
+import math
+
+import mpmath
+import pytest
+import torch
+
+from lab import certificate, krylov
+from lab.certificate import Ceiling, Enclosure
+
+F64 = torch.float64
+U = torch.finfo(F64).eps
+
+
+def spectra(rng, count, n):
+    """Random and adversarial spectra (count, n), all PSD, largest first, scaled by 1e±7 among them."""
+    kinds = [
+        lambda: torch.rand(n, generator=rng, dtype=F64),
+        lambda: torch.rand(n, generator=rng, dtype=F64).pow(6),
+        lambda: torch.tensor([2.0] * 3 + [1.0] * (n - 3), dtype=F64),  # repeated
+        lambda: 1 + 1e-12 * torch.randn(n, generator=rng, dtype=F64),  # clustered
+        lambda: torch.tensor([1.0, 1 - 1e-9, 1 - 1e-8] + [1 - 1e-4] * (n - 3), dtype=F64),
+        lambda: 10.0 ** -torch.linspace(0, 12, n, dtype=F64),  # graded
+        lambda: torch.zeros(n, dtype=F64),
+        lambda: torch.tensor([1.0] + [0.0] * (n - 1), dtype=F64),  # rank one
+        lambda: torch.tensor([1.0] * 2 + [0.0] * (n - 2), dtype=F64),
+        lambda: torch.tensor([3.0, 2.9999999, 2.0] + [2 - 1e-10] * (n - 3), dtype=F64),
+    ]
+    for i in range(count):
+        values = kinds[i % len(kinds)]()
+        scale = (1.0, 1e-7, 1e7)[(i // len(kinds)) % 3]
+        yield (scale * values).sort(descending=True).values
+
+
+def symmetric(values, rng):
+    n = len(values)
+    Q = torch.linalg.qr(torch.randn(n, n, generator=rng, dtype=F64)).Q
+    A = (Q * values) @ Q.T
+    return (A + A.T) / 2, Q
+
+
+def ritz_of(A, V, images=None):
+    """Ritz pairs of A on the span of V, as `search` would hand them over."""
+    Q = torch.linalg.qr(V).Q
+    values, S = torch.linalg.eigh(Q.T @ A @ Q)
+    V = Q @ S.flip(1)
+    error = len(A) * U * float(A.norm())
+    return krylov.Ritz(values.flip(0), V, A @ V if images is None else images, error, V.shape[1])
+
+
+def truth(A):
+    """A's eigenvalues, and how far LAPACK's may be off (the bound of lab.spectrum)."""
+    values = torch.linalg.eigvalsh(A).flip(0)
+    return values, len(A) * U * float(values.abs().max())
+
+
+def check(found: Enclosure, values, slack):
+    k = len(found.lower)
+    assert (found.lower <= values[:k] + slack).all(), (found.lower - values[:k], slack)
+    assert (found.upper >= values[:k] - slack).all(), (found.upper - values[:k], slack)
+    assert (found.lower <= found.upper).all()
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-13, 1e-9, 1e-5, 1e-2, 10.0])
+def test_lehmann_s_intervals_hold_on_hundreds_of_spectra_from_ritz_vectors_good_and_bad(noise, rng):
+    tight = 0
+    for values in spectra(rng, 400, 9):
+        A, Q = symmetric(values, rng)
+        true, slack = truth(A)
+        ritz = ritz_of(A, Q[:, :4] + noise * torch.randn(9, 4, generator=rng, dtype=F64))
+        found = certificate.enclose(ritz, certificate.exact(true, slack), 3)
+        check(found, true, slack)
+        tight += float((found.upper - found.lower).max()) <= 1e-8 * float(true.abs().max())
+    assert tight >= (380 if noise <= 1e-9 else 0)
+
+
+def test_intervals_hold_the_eigenvalues_that_mpmath_finds(rng):
+    for values in spectra(rng, 60, 6):
+        A, Q = symmetric(values, rng)
+        with mpmath.workdps(40):
+            true = sorted(mpmath.eigsy(mpmath.matrix(A.tolist()), eigvals_only=True), reverse=True)
+        computed, slack = truth(A)
+        V = Q[:, :3] + 1e-6 * torch.randn(6, 3, generator=rng, dtype=F64)
+        found = certificate.enclose(ritz_of(A, V), certificate.exact(computed, slack), 3)
+        for lower, upper, value in zip(found.lower.tolist(), found.upper.tolist(), true, strict=False):
+            assert lower <= value <= upper
+
+
+def test_ceilings_of_trace_and_norm_hold_on_hundreds_of_spectra(rng):
+    for values in spectra(rng, 600, 9):
+        A, Q = symmetric(values, rng)
+        true, slack = truth(A)
+        ritz = ritz_of(A, Q[:, :4] + 0.1 * torch.randn(9, 4, generator=rng, dtype=F64))
+        lower = certificate.enclose(ritz, Ceiling(torch.tensor([math.inf], dtype=F64)), 4).lower
+        for ceiling in (
+            certificate.by_trace(float(A.trace()) + slack, lower, -slack, 9),
+            certificate.by_norm(float(A.norm()) + slack, lower),
+        ):
+            for j in range(1, 10):
+                assert ceiling.at(j) >= float(true[j - 1]) - slack
+            check(certificate.enclose(ritz, ceiling, 4), true, slack)
+
+
+def test_cholesky_proves_a_ceiling_where_there_is_one_and_none_where_there_is_not(rng):
+    proved = refuted = 0
+    for values in spectra(rng, 600, 9):
+        A, Q = symmetric(values, rng)
+        true, slack = truth(A)
+        ritz = ritz_of(A, Q[:, :4] + 1e-3 * torch.randn(9, 4, generator=rng, dtype=F64))
+        for q in (2, 4):
+            for sigma in (float(true[q]) * 1.01, float(true[q]) * 0.9):
+                ceiling = certificate.by_inertia(A, ritz, q, sigma, 0.0)
+                if ceiling is not None:
+                    assert ceiling.at(q + 1) >= float(true[q]) - slack
+                    check(certificate.enclose(ritz, ceiling, q), true, slack)
+                    proved += 1
+                else:
+                    refuted += 1
+    assert proved > 300
+    assert refuted > 300
+
+
+def test_a_chance_fails_no_more_often_than_stated(rng):
+    failures, trials = 0, 600
+    for i, values in enumerate(spectra(rng, trials, 30)):
+        A, Q = symmetric(values.clamp(min=0), rng)
+        true, slack = truth(A)
+        ritz = ritz_of(A, Q[:, [3, 4]])  # not the first two: what is left has the largest in it
+        ceiling = certificate.by_chance(lambda V, A=A: A @ V, ritz, 2, 0.0, i, 0.2, 0.3, slack)
+        failures += ceiling.at(3) < float(true[0]) - slack
+        assert ceiling.at(3) <= max(float(true[0]), 0.0) / 0.7 * (1 + 1e-9) + 100 * slack
+    assert failures <= 0.2 * trials
+
+
+def test_missing_an_eigenvalue_is_seen_by_every_ceiling(rng):
+    A, Q = symmetric(torch.tensor([5.0, 3.0, 2.0, 0.1, 0.1, 0.1, 0.1, 0.0], dtype=F64), rng)
+    blind = ritz_of(A, Q[:, 1:3])  # perfect residuals, and λ₁ = 5 is not there
+    assert blind.residuals.max() < 1e-14
+    for ceiling in (
+        certificate.by_trace(float(A.trace()) + 1e-13, blind.values, 0.0, 8),
+        certificate.by_norm(float(A.norm()) + 1e-13, blind.values),
+        certificate.by_chance(lambda V: A @ V, blind, 2, 0.0, 0, 1e-6, 0.1, 1e-14),
+    ):
+        assert certificate.enclose(blind, ceiling, 1).upper[0] >= 5
+    assert certificate.by_inertia(A, blind, 2, 0.5, 0.0) is None
+
+
+def test_a_change_of_the_hessian_moves_no_eigenvalue_out_of_its_interval(rng):
+    for values in spectra(rng, 300, 8):
+        A, _ = symmetric(values, rng)
+        true, slack = truth(A)
+        if float(true[-1]) < 0:
+            continue
+        delta = float(torch.rand((), generator=rng))
+        t = (2 * torch.rand(8, generator=rng, dtype=F64) - 1) * delta
+        root = torch.linalg.cholesky(A + slack * 4 * torch.eye(8, dtype=F64)) if slack else A
+        after = truth((root * t.exp()) @ root.T + 0.3 * torch.eye(8, dtype=F64))[0]
+        before = truth(root @ root.T + 0.3 * torch.eye(8, dtype=F64))[0]
+        margin = 8 * U * (1 + float(before.abs().max())) * math.exp(delta)
+        check(Enclosure(before, before).moved(delta, 0.3), after, margin)
+        check(Enclosure(before, before).moved(delta, 0.0), after, margin)
+        assert Ceiling(before).moved(delta, 0.3).at(2) >= float(after[1]) - margin
+
+
+def test_rounding_of_the_products_is_in_the_interval(rng):
+    A, Q = symmetric(torch.linspace(1, 0, 12, dtype=F64), rng)
+    true, slack = truth(A)
+    for size in (1e-12, 1e-8, 1e-4):
+        V = Q[:, :4]
+        F = torch.randn(12, 4, generator=rng, dtype=F64)
+        noisy = A @ V + size * F / F.norm()
+        ritz = krylov.Ritz((V * noisy).sum(0), V, noisy, 1.001 * size, 4)
+        check(certificate.enclose(ritz, certificate.exact(true, slack), 3), true, slack)
+        lied_to = krylov.Ritz((V * noisy).sum(0) + size, V, A @ V, 0.0, 4)
+        assert certificate.enclose(lied_to, certificate.exact(true, slack), 3).width >= size / 2
+
+
+def test_a_whole_space_needs_no_ceiling(rng):
+    for values in spectra(rng, 60, 5):
+        A, Q = symmetric(values, rng)
+        true, slack = truth(A)
+        found = certificate.enclose(ritz_of(A, Q), Ceiling(torch.tensor([math.inf], dtype=F64)), 5)
+        check(found, true, slack)
+        assert found.width <= 1e-12

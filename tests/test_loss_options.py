@@ -1,0 +1,267 @@
+"""A loss's options reach the mean, the chain rule, the bounds, the mini-batches and the config."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lab import launch, oracle, problem, rounding
+from lab.config import from_mapping
+from lab.errors import InputError
+from lab.experiment import assemble
+from lab.loop import Batches
+from lab.losses.sigmoid import Sigmoid
+from lab.losses.softmax import Softmax
+from lab.models.linear import Linear
+from lab.operator import Curvature
+from lab.problem import Problem
+from lab.referee import judge_gradient, judge_hessian, judge_hvp
+
+WEIGHT = (0.5, 3.0, 1.25, 2.0)
+LOSSES = {
+    "index": Softmax(weight=WEIGHT, ignore_index=1, label_smoothing=0.2),
+    "probabilities": Softmax(weight=WEIGHT, label_smoothing=0.2),
+    "sum": Softmax(weight=WEIGHT, ignore_index=2, reduction="sum"),
+    "labels": Sigmoid(weight=WEIGHT, pos_weight=(2.0, 0.5, 1.0, 4.0), average=True),
+    "soft labels": Sigmoid(pos_weight=(2.0, 0.5, 1.0, 4.0)),
+}
+
+
+def drawn(name: str, rng, N: int = 13, D: int = 5, K: int = 4, ridge: float = 0.3) -> tuple[Problem, Tensor]:
+    X = torch.randn(N, D, generator=rng, dtype=torch.float64)
+    y = {
+        "probabilities": lambda: torch.rand(N, K, generator=rng, dtype=X.dtype),
+        "labels": lambda: torch.randint(2, (N, K), generator=rng).to(X.dtype),
+        "soft labels": lambda: torch.rand(N, K, generator=rng, dtype=X.dtype),
+    }.get(name, lambda: torch.randperm(N, generator=rng) % K)()
+    return Problem(LOSSES[name], Linear(), X, y, ridge, outputs=K), torch.randn(D, K, generator=rng, dtype=X.dtype)
+
+
+def cast(p: Problem, dtype: torch.dtype) -> Problem:
+    return replace(p, X=p.X.to(dtype), y=p.y.to(dtype) if p.y.is_floating_point() else p.y)
+
+
+@pytest.fixture(params=LOSSES)
+def problem_and_theta(request, rng):
+    return drawn(request.param, rng)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("scale", [0.0, 1.0, 30.0])
+def test_derivatives_with_options_pass_at_every_scale_and_precision(problem_and_theta, scale, dtype, rng):
+    p, theta = problem_and_theta
+    p, theta = cast(p, dtype), (scale * theta).to(dtype)
+    V = torch.randn(theta.shape, generator=rng, dtype=torch.float64).to(dtype)
+    verdicts = [
+        judge_gradient(p, theta, p.gradient(theta)),
+        judge_gradient(p, theta, p.value_and_gradient(theta)[1]),
+        judge_hvp(p, theta, V, p.hvp(theta, V)),
+        judge_hessian(p, theta, p.hessian(theta)),
+    ]
+    assert [str(v) for v in verdicts if not v.passed] == []
+    assert torch.allclose(p.value(theta), p.reference(theta), rtol=1e-4 if dtype == torch.float32 else 1e-12)
+
+
+def test_bounds_hold_against_a_reference_in_higher_precision(problem_and_theta):
+    p, theta = problem_and_theta
+    single, point = cast(p, torch.float32), theta.float()
+    truth = cast(single, torch.float64)
+    for ours, true, bound in (
+        (single.gradient(point), truth.gradient(point.double()), rounding.gradient_bound(single, point)),
+        (single.hessian(point), truth.hessian(point.double()), rounding.hessian_bound(single, point)),
+    ):
+        error = (ours - true).abs()
+        assert (error <= bound).all()
+        assert error.max() / bound.max() > 1e-4, "the bound is too wide to see anything"
+
+
+def test_blocks_of_rows_change_nothing_but_rounding(rng, monkeypatch):
+    p, theta = drawn("index", rng, N=300)
+    whole = [p.value(theta), p.gradient(theta), p.hessian(theta), p.correct(theta), *p.value_and_gradient(theta)]
+    monkeypatch.setattr(problem, "BLOCK_BYTES", 1)
+    blocked = [p.value(theta), p.gradient(theta), p.hessian(theta), p.correct(theta), *p.value_and_gradient(theta)]
+    for one, other in zip(whole, blocked, strict=True):
+        assert torch.allclose(one, other, rtol=1e-12, atol=1e-15)
+
+
+def test_the_operator_is_the_matrix_with_options_too(problem_and_theta, rng):
+    p, theta = problem_and_theta
+    curvature, bare, H = Curvature(p, theta), Curvature(replace(p, ridge=0.0), theta), p.hessian(theta)
+    V = torch.randn(theta.numel(), 3, generator=rng, dtype=theta.dtype)
+    assert torch.allclose(curvature(V), H @ V, rtol=1e-11, atol=1e-14)
+    assert torch.allclose(curvature.diagonal, H.diagonal(), rtol=1e-12)
+    assert curvature.frobenius == pytest.approx(float(H.norm()), rel=1e-12)
+    assert torch.allclose(bare.factor().T @ bare.factor(), bare.dense, rtol=1e-11, atol=1e-14)
+    dual = torch.linalg.eigvalsh(bare.dual())[-5:]
+    assert torch.allclose(dual, torch.linalg.eigvalsh(bare.dense)[-5:], rtol=1e-11)
+    coarse, error = curvature.coarse()
+    assert torch.linalg.matrix_norm(coarse - H, 2) <= error
+
+
+@dataclass(frozen=True)
+class ByRows(Softmax):
+    """Divides by N, not by the weight of the rows that count."""
+
+    def mass(self, y):
+        return float(len(y))
+
+
+@dataclass(frozen=True)
+class ByKept(Softmax):
+    """Divides by the rows kept, whatever they weigh."""
+
+    def mass(self, y):
+        return float((y != self.ignore_index).sum())
+
+
+@dataclass(frozen=True)
+class Unsmoothed(Softmax):
+    """Smooths the reference alone."""
+
+    def value_and_gradient(self, z, y):
+        return Softmax(weight=self.weight, ignore_index=self.ignore_index).value_and_gradient(z, y)
+
+
+@dataclass(frozen=True)
+class EvenlySmoothed(Softmax):
+    """The smooth part ignores the weights."""
+
+    def _shares(self, z, y):
+        hard, rest = Softmax(weight=self.weight, ignore_index=self.ignore_index)._shares(z, y)
+        even, others = Softmax(ignore_index=self.ignore_index, label_smoothing=1.0)._shares(z, y)
+        a = self.label_smoothing
+        return (1 - a) * hard + a * even, (1 - a) * rest + a * others
+
+
+@dataclass(frozen=True)
+class Unignored(Softmax):
+    """Ignored rows are in the gradient."""
+
+    def value_and_gradient(self, z, y):
+        return Softmax(weight=self.weight, label_smoothing=self.label_smoothing).value_and_gradient(z, y)
+
+
+@pytest.mark.parametrize("wrong", [ByRows, ByKept, Unsmoothed, EvenlySmoothed, Unignored])
+def test_a_mistake_in_an_option_is_seen(wrong, rng):
+    p, theta = drawn("index", rng)
+    right = p.loss
+    loss = wrong(weight=right.weight, ignore_index=right.ignore_index, label_smoothing=right.label_smoothing)
+    mistaken = replace(p, loss=loss)
+    assert judge_gradient(p, theta, mistaken.gradient(theta)).ratio > 100
+    assert judge_gradient(mistaken, theta, mistaken.gradient(theta)).ratio > 100  # its own bounds see it too
+    if wrong in (ByRows, ByKept):
+        assert judge_hessian(mistaken, theta, mistaken.hessian(theta)).ratio > 100
+
+
+def test_each_mini_batch_has_the_divisor_of_its_own_rows(rng):
+    p, theta = drawn("index", rng)
+    weights = torch.tensor([0.5, 0.0, 1.25, 2.0])  # of 4 classes, one of them ignored
+    seen = set()
+    for t in range(4):
+        batch = Batches(p, 4, seed=0)(t)
+        assert batch.divisor == pytest.approx(float(weights[batch.y].sum()))
+        assert torch.allclose(batch.gradient(theta), oracle.gradient(batch.reference, theta), rtol=1e-12)
+        seen.add(batch.divisor)
+    assert len(seen) > 1
+
+
+def test_a_batch_of_ignored_rows_leaves_the_ridge_alone(rng):
+    p, theta = drawn("index", rng)
+    nothing = replace(p, y=torch.ones_like(p.y))
+    value, gradient = nothing.value_and_gradient(theta)
+    assert float(value) == pytest.approx(0.15 * float(theta.square().sum()))
+    assert torch.allclose(gradient, 0.3 * theta)
+    assert judge_gradient(nothing, theta, gradient).passed
+    assert judge_hessian(nothing, theta, nothing.hessian(theta)).passed
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_cuda_gives_what_the_cpu_gives(problem_and_theta):
+    p, theta = problem_and_theta
+    there = replace(p, X=p.X.cuda(), y=p.y.cuda())
+    assert there.divisor == p.divisor
+    for name in ("value", "gradient", "hessian", "correct"):
+        ours, here = getattr(there, name)(theta.cuda()).cpu(), getattr(p, name)(theta)
+        assert torch.allclose(ours, here, rtol=1e-12, atol=1e-15)
+
+
+def test_class_indices_do_not_tell_how_many_classes_there_are(rng):
+    p, _ = drawn("index", rng)
+    with pytest.raises(ValueError, match=r"give Problem\(…, outputs=K\)"):
+        replace(p, outputs=None)
+
+
+CONFIG: dict[str, Any] = {
+    "name": "options",
+    "data": {"kind": "sklearn", "name": "wine"},
+    "loss": {"kind": "softmax"},
+    "steps": 3,
+    "optimizer": {"kind": "sgd", "lr": 0.1},
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"class_weight": "balanced", "label_smoothing": 0.1},
+        {"weight": [1, 2.5, 0], "ignore_index": 1},
+        {"class_weight": [1, 2, 3], "reduction": "sum"},
+    ],
+    ids=str,
+)
+def test_options_from_a_config_are_trained_with_and_judged(options, tmp_path):
+    run = launch.train(CONFIG | {"loss": {"kind": "softmax", **options}, "batch_size": 50}, runs=tmp_path)
+    assert run.status == "finished"
+    assert all(row["check/gradient"] <= 1 and row["check/hvp"] <= 1 for row in run.metrics)
+
+
+def test_balanced_weights_are_counted_on_the_training_rows_for_validation_too():
+    config = CONFIG | {"loss": {"kind": "softmax", "class_weight": "balanced"}}
+    config["data"] = {**CONFIG["data"], "validation": 0.3}
+    made = assemble(from_mapping(config))
+    counts = made.full.y.bincount().double()
+    assert made.full.loss.weight == pytest.approx((made.full.N / (3 * counts)).tolist())
+    assert made.validation is not None
+    assert made.validation.loss == made.full.loss
+    assert made.full.divisor == pytest.approx(made.full.N)
+
+
+def test_a_balanced_sigmoid_weighs_both_sides_of_a_label_alike():
+    config = CONFIG | {"loss": {"kind": "sigmoid", "class_weight": "balanced"}}
+    config["data"] = {"kind": "sklearn", "name": "breast_cancer"}
+    p = assemble(from_mapping(config)).full
+    at_zero = p.loss.gradient(torch.zeros_like(p.y), p.y)  # ±weight/2
+    assert float(at_zero.sum()) == pytest.approx(0, abs=1e-10)
+    assert float(at_zero.abs().sum()) == pytest.approx(p.N / 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"label_smoothing": 2},
+            "config: loss.label_smoothing: must be a number of at least 0 and of at most 1, got 2",
+        ),
+        (
+            {"weight": [1, -1, 1]},
+            "config: loss.weight: must be a list of a number of at least 0 or null, got [1, -1, 1]",
+        ),
+        (
+            {"class_weight": "even"},
+            "config: loss.class_weight: must be balanced or a list of a number of at least 0 or",
+        ),
+        ({"weight": [1, 1, 1], "class_weight": "balanced"}, "config: loss: weight and class_weight are the same thing"),
+        ({"weight": [1, 2]}, "loss: weight has 2 entries, and there are 3 outputs; give one for each"),
+        ({"ignore_index": 3}, "loss: ignore_index: there is no class 3 among 3, counted from 0"),
+        ({"reduction": "none"}, "loss: reduction 'none' leaves a value for each row, and no one loss to train on"),
+        ({"pos_weight": [1]}, "config: loss.pos_weight: unknown key"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_an_option_that_does_not_fit_is_one_line(options, said):
+    with pytest.raises(InputError) as caught:
+        assemble(from_mapping(CONFIG | {"loss": {"kind": "softmax", **options}}))
+    assert str(caught.value).startswith(said)
+    assert len(str(caught.value).splitlines()) == 1

@@ -1,0 +1,202 @@
+"""Eigenvalues are followed from step to step, each in an interval that holds at every one of them."""
+
+import math
+
+import pytest
+import torch
+from conftest import make_problem
+
+from lab import launch, plan, spectrum, structure, tracking
+from lab.operator import Curvature
+from lab.problem import Problem
+from lab.tracking import Tracked
+
+
+def truth(curvature):
+    found = spectrum.dense(curvature.dense, curvature.dense_rounding)
+    return found.values, found.radius
+
+
+def holds(enclosure, values, radius):
+    k = len(enclosure.lower)
+    return bool((enclosure.lower <= values[:k] + radius).all() and (enclosure.upper >= values[:k] - radius).all())
+
+
+def descend(problem, theta, steps, lr):
+    for _ in range(steps):
+        yield theta
+        theta = theta - lr * problem.gradient(theta)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("ridge", [0.0, 0.05])
+@pytest.mark.parametrize("lr", [0.02, 1.0])
+def test_intervals_hold_at_every_step_of_descent_and_are_narrow(loss, ridge, lr, rng):
+    problem, _ = make_problem(rng, loss, N=60, D=12, K=4, ridge=ridge)
+    before = None
+    for theta in descend(problem, torch.zeros(12, 4, dtype=torch.float64), 15, lr):
+        curvature = Curvature(problem, theta)
+        before = tracking.track(curvature, 4, 1e-8, before)
+        assert before.settled
+        assert before.enclosure.how == "proved"
+        assert holds(before.enclosure, *truth(curvature))
+        assert ((before.enclosure.lower <= before.values) & (before.values <= before.enclosure.upper)).all()
+        values, radius = truth(curvature)
+        assert all(before.ceiling.at(j) >= float(values[j - 1]) - radius for j in range(1, 49))
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("ridge", [0.0, 0.05])
+def test_structure_says_all_at_zero(loss, ridge, rng):
+    problem, _ = make_problem(rng, loss, N=90, D=12, K=5, ridge=ridge)
+    curvature = Curvature(problem, torch.zeros(12, 5, dtype=torch.float64))
+    found, (values, radius) = structure.shared(curvature, 7), truth(curvature)
+    assert found.radius < 1e-11
+    assert ((found.values - values).abs() <= found.radius + radius).all()
+    residual = curvature(found.vectors) - found.vectors * found.values[:7]
+    assert float(residual.norm()) <= 10 * (found.radius + radius)
+    assert structure.shared(Curvature(problem, curvature.theta + 1e-3), 7) is None
+
+
+def test_multiplicity_is_met_by_a_wider_block(rng, monkeypatch):
+    monkeypatch.setattr(tracking, "shared", lambda *_: None)
+    problem, _ = make_problem(rng, N=90, D=20, K=8, ridge=0.0)
+    found = tracking.track(Curvature(problem, torch.zeros(20, 8, dtype=torch.float64)), 3, 1e-8)
+    assert found.settled
+    assert found.vectors.shape[1] > 3 + plan.GUARDS[0]
+    assert torch.allclose(found.values, found.values[0].expand(3), rtol=1e-8)
+
+
+def test_without_the_memory_for_a_proof_chance_is_taken_and_named(rng, monkeypatch):
+    monkeypatch.setattr(plan, "memory", lambda: 1e5)
+    problem, theta = make_problem(rng, N=90, D=30, K=4, ridge=0.0)
+    curvature = Curvature(problem, theta)
+    found = tracking.track(curvature, 3, 1e-6)
+    assert found.enclosure.how == "probable, failing with a probability of at most 1e-06"
+    assert holds(found.enclosure, *truth(curvature))
+
+
+def test_what_cannot_be_reached_is_a_state_and_the_intervals_hold(rng):
+    problem, theta = make_problem(rng, N=60, D=12, K=4)
+    found = tracking.track(Curvature(problem, theta), 4, 1e-17)
+    assert not found.settled
+    assert holds(found.enclosure, *truth(Curvature(problem, theta)))
+
+
+def test_a_saturated_and_a_vanished_hessian_are_no_trouble(rng):
+    problem, theta = make_problem(rng, N=60, D=12, K=4, ridge=0.0)
+    for scale in (10.0, 1e3, 1e5):
+        curvature = Curvature(problem, scale * theta)
+        assert holds(tracking.track(curvature, 3, 1e-6).enclosure, *truth(curvature))
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.3])
+@pytest.mark.parametrize("free", [0.0, 1.0])
+def test_the_last_intervals_moved_by_the_bound_hold_at_later_steps(ridge, free, rng):
+    problem, _ = make_problem(rng, N=60, D=12, K=4, ridge=ridge)
+    held = problem.mask.clone()
+    held[-1] = 1 - free
+    problem = Problem(problem.loss, problem.model, problem.X, problem.y, ridge, held)
+    thetas = list(descend(problem, torch.zeros(12, 4, dtype=torch.float64), 12, 0.3))
+    first = Curvature(problem, thetas[0])
+    known = tracking.track(first, 4, 1e-8)
+    widths = []
+    for theta in thetas:
+        for exactly in (True, False):
+            moved = known.moved(first.log_change(theta, exactly), structure.uniform_ridge(first))
+            assert holds(moved, *truth(Curvature(problem, theta)))
+        widths.append(moved.width)
+    assert widths[0] <= 1e-8 < widths[1]
+
+
+def test_a_state_saved_is_a_state_restored(rng):
+    problem, theta = make_problem(rng, N=60, D=12, K=4)
+    found = tracking.track(Curvature(problem, theta), 4, 1e-8)
+    again = Tracked.of(found.state(), theta)
+    assert torch.equal(again.vectors, found.vectors)
+    assert torch.equal(again.enclosure.upper, found.enclosure.upper)
+    assert torch.equal(again.ceiling.values, found.ceiling.values)
+
+
+def sized(rng, N, D, K):
+    problem, _ = make_problem(rng, N=4, D=2, K=K, ridge=0.0)
+    X, y = torch.zeros(1, 1, dtype=torch.float64).expand(N, D), problem.y[:1].expand(N, K)
+    return Curvature(Problem(problem.loss, problem.model, X, y), torch.zeros(D, K, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("size", "method"),
+    [((455, 31, 2), "dense"), ((1797, 65, 10), "dense"), ((60_000, 785, 10), "krylov"), ((20, 5000, 3), "dual")],
+)
+def test_the_way_is_chosen_by_price_and_says_so(size, method, rng):
+    way = plan.choose(sized(rng, *size), 5)
+    assert way.method == method
+    assert "multiply-adds" in way.why
+
+
+def test_the_dual_has_the_spectrum_of_the_matrix(rng):
+    problem, theta = make_problem(rng, N=5, D=20, K=3, ridge=0.0)
+    for p in (problem, Problem(problem.loss, problem.model, problem.X, problem.y, 0.4)):
+        curvature = Curvature(p, theta)
+        dual = structure.from_dual(curvature, spectrum.dense(curvature.dual(), curvature.dense_rounding))
+        whole, radius = truth(curvature)
+        assert ((dual.values - whole).abs() <= dual.radius + radius).all()
+        assert dual.rank == spectrum.dense(curvature.dense, curvature.dense_rounding).rank
+
+
+def test_the_smallest_are_at_the_floor_or_in_an_interval(rng):
+    problem, theta = make_problem(
+        rng, N=60, D=12, K=4, ridge=0.1
+    )  # the intercept is free, and softmax blind to a shift
+    values, radius = truth(Curvature(problem, theta))
+    found = structure.least(Curvature(problem, theta), 3, 0)
+    assert found["curvature/lambda_min"] == found["curvature/bottom_1"] == 0.0
+    assert abs(float(values[-1])) <= radius
+    for i in (2, 3):
+        assert found[f"curvature/bottom_{i}/lower"] <= float(values[-i])
+        assert found[f"curvature/bottom_{i}/upper"] >= float(values[-i]) - radius
+    assert structure.definiteness(Curvature(problem, theta)).startswith("positive semi-definite")
+    held = Curvature(Problem(problem.loss, problem.model, problem.X, problem.y, 0.1), theta)
+    assert structure.least(held, 2, 0)["curvature/bottom_2"] == 0.1
+    assert structure.definiteness(held) == "positive definite: no eigenvalue is below the ridge, 0.1"
+
+
+def trained(tiny, folder, **probe):
+    return launch.train({**tiny, "steps": 40, "probes": {"spectrum": probe}}, runs=folder)
+
+
+@pytest.mark.parametrize("method", ["dense", "krylov"])
+def test_auto_measures_when_it_must_and_its_intervals_hold_at_every_step(method, tiny, tmp_path):
+    tiny["optimizer"]["lr"] = 0.02
+    run = trained(tiny, tmp_path / "auto", every="auto", tolerance=0.2, top=3, method=method)
+    every = trained(tiny, tmp_path / "every", top=3, method="dense")
+    measured = [row for row in run.metrics if "curvature/lambda_1" in row]
+    assert 1 < len(measured) < 25
+    for row, true in zip(run.metrics, every.metrics, strict=True):
+        size = true["curvature/lambda_1"]
+        for i in (1, 2, 3):
+            lower, upper = row[f"curvature/lambda_{i}/lower"], row[f"curvature/lambda_{i}/upper"]
+            assert lower <= true[f"curvature/lambda_{i}"] * (1 + 1e-12)
+            assert upper >= true[f"curvature/lambda_{i}"] * (1 - 1e-12)
+            assert upper - lower <= 0.2 * max(size, upper) * (1 + 1e-9)
+        assert ("curvature/change" in row) == ("curvature/lambda_1" not in row)
+
+
+def test_steps_between_measurements_have_intervals(tiny, tmp_path):
+    run = trained(tiny, tmp_path, every=5, top=2)
+    for row in run.metrics:
+        assert ("curvature/lambda_1" in row) == (row["step"] % 5 == 0)
+        assert row["curvature/lambda_2/lower"] <= row["curvature/lambda_2/upper"]
+        assert math.isfinite(row["curvature/lambda_2/upper"])
+
+
+def test_what_was_not_reached_has_no_number_and_says_so(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "GUARDS", (1,))
+    monkeypatch.setattr(tracking, "shared", lambda *_: None)
+    monkeypatch.setattr(tracking, "CHANCE", 1e-300)
+    monkeypatch.setattr(plan, "memory", lambda: 1.0)
+    run = trained(tiny, tmp_path, method="krylov", top=3, tolerance=1e-9)
+    first = run.metrics[0]  # θ = 0: every eigenvalue is there twice, and the block too narrow to see it
+    assert first["curvature/certainty"].startswith("not converged: ")
+    assert "curvature/lambda_3" not in first
+    assert first["curvature/lambda_3/lower"] < first["curvature/lambda_3/upper"]
