@@ -166,8 +166,8 @@ class _Small:
         spill.diagonal().add_((1 + 1 / t) * self.f**2 if t else 0.0)
         root = gap.rsqrt()
         K = torch.diag(theta + e1) + root[:, None] * spill * root
-        found = torch.linalg.eigvalsh((K + K.T) / 2).flip(0)
-        return found + 4 * q * torch.finfo(torch.float64).eps * float(K.norm())
+        found: Tensor = torch.linalg.eigvalsh((K + K.T) / 2).flip(0)
+        return found.add(4 * q * torch.finfo(torch.float64).eps * float(K.norm()))
 
 
 def _ulp(values: Tensor) -> float:

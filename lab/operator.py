@@ -20,6 +20,7 @@ Rounding of a product: |δ(HV)| ≤ (γ_N + γ_D + e) G|V| entrywise with G = Σ
 r² = h_kk + p_k as in `lab.rounding`, so that its 2-norm is at most (γ_N + γ_D + e) tr G for a unit direction.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,7 +56,7 @@ class Curvature:
         total = torch.zeros_like(wide)
         for (X, _, _), product in zip(self._rows, self._products, strict=True):
             U = self.problem.model.pushforward(X, self.theta, wide)
-            U = product(U.unflatten(1, (K, m))).flatten(1)
+            U = product(U.view(-1, K, m)).flatten(1)
             total += self.problem.model.pullback(X, self.theta, U)
         return self._ridged(total.div_(self.problem.N).view(D, K * m), wide).reshape(self.P, m)
 
@@ -77,7 +78,7 @@ class Curvature:
         by_classes, by_rows = N * D * D * K * (K + 1) / 2, N * N * (D + K * K)
         square = self._square_by_classes() if by_classes <= by_rows else self._square_by_rows()
         square += 2 * ridge * float((mask * self._bare_diagonal).sum()) + ridge**2 * K * float(mask.square().sum())
-        return square**0.5
+        return math.sqrt(square)
 
     @property
     def bare_trace(self) -> float:
@@ -130,7 +131,7 @@ class Curvature:
             torch.einsum("nd,nkj->njdk", X, self.problem.loss.factor(z, y)).reshape(-1, self.P)
             for X, y, z in self._rows
         ]
-        return torch.cat(parts) / self.problem.N**0.5
+        return torch.cat(parts) / math.sqrt(self.problem.N)
 
     def dual(self) -> Tensor:
         """AAᵀ (N·r, N·r): H₀'s non-zero eigenvalues, in a smaller matrix where N·r < P."""

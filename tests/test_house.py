@@ -32,7 +32,7 @@ FLOORS = [
     {"probes", "yamlfile", "progress"},
     {"config"},
     {"experiment"},
-    {"trainer"},
+    {"trainer", "coefficients"},
     {"console"},
     {"launch"},
     {"__init__", "cli"},
