@@ -129,7 +129,9 @@ class _Search:
         ritz = self._run(start, self._foreseen)
         q, low, high = self._widest_gap(ritz)
         if not self._narrow(ritz, ceiling) and (widest or high - low > CLUSTER * float(ritz.values.abs().max())):
-            ceiling = ceiling.meet(self._prove(ritz, q, low, high))
+            proved = self._prove(ritz, q, low, high)
+            # What is not needed is left out, so that chances of failure do not add up from step to step.
+            ceiling = proved if self._narrow(ritz, proved) else ceiling.meet(proved)
             if not self._narrow(ritz, ceiling) and ceiling.at(q + 1) < float(ritz.values[q - 1]):
                 again = self._run(ritz.vectors, lambda r: self._narrow(r, ceiling) or self._exhausted(r))
                 ritz = replace(again, products=ritz.products + again.products)
