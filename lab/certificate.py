@@ -109,6 +109,11 @@ def enclose(ritz: Ritz, ceiling: Ceiling, k: int) -> Enclosure:
     return Enclosure(lower[:k], torch.maximum(upper[:k], lower[:k]), ceiling.chance)
 
 
+def lower_ends(ritz: Ritz) -> Tensor:
+    """λ_j ≥ lower_ends[j], (m,) in float64, by Cauchy alone."""
+    return _Small.of(ritz).lower
+
+
 @dataclass(frozen=True)
 class _Small:
     """All that the proof needs of V and R: Θ (m,), R̃ᵀR̃ (m, m), and the numbers e, n, f of the module's docstring."""
