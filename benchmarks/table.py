@@ -1,4 +1,4 @@
-"""Put the figures of benchmarks/results.json into the README: `python benchmarks/table.py`."""
+"""Put the figures of benchmarks/results.json and curvature.json into the README: `python benchmarks/table.py`."""
 
 import json
 import re
@@ -11,9 +11,20 @@ README = HERE.parent / "README.md"
 def table() -> str:
     """The figures as Markdown."""
     results = json.loads((HERE / "results.json").read_text())
+    curvature = HERE / "curvature.json"
+    parts = dict(results["parts"])
+    if curvature.exists():
+        also = json.loads(curvature.read_text())
+        parts |= {f"curvature, {name}": rows for name, rows in also["parts"].items()}
+        results["machine"]["packages"] |= also["machine"]["packages"]
     lines = ["| work | against | measured | aimed at |", "|---|---|---|---|"]
-    for row in (row for rows in results["parts"].values() for row in rows):
-        if "ratio" in row:
+    for row in (row for rows in parts.values() for row in rows):
+        if "seconds" in row:
+            said = (
+                f"{row['held']:.2g} GiB held, {row['seconds']:.0f} s, intervals {row['width']:.1g} wide, {row['how']}"
+            )
+            goal = f"under {row['goal']:g} GiB"
+        elif "ratio" in row:
             said, goal = (
                 f"{row['ratio']:.3g} times as fast ({row['cpu_ratio']:.3g} in processor time)",
                 f"at least {row['goal']:g}",
@@ -21,8 +32,10 @@ def table() -> str:
         elif "held" in row:
             said, goal = f"{row['held']:.2g} times as much held", f"at most {row['goal']:g}"
         else:
-            said = f"{row['times']:.2g} times as long ({row['cpu_times']:.2g} in processor time)"
-            goal = f"under {row['goal']:g}, and the steps"
+            said = f"{row['times']:.3g} times as long"
+            if "cpu_times" in row:
+                said += f" ({row['cpu_times']:.2g} in processor time)"
+            goal = f"at most {row['goal']:g}" if "measuring" in row else f"under {row['goal']:g}, and the steps"
         lines.append(f"| {row['work']} | {row['peer']} | {said} | {goal} |")
     machine = results["machine"]
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())

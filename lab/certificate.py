@@ -109,6 +109,11 @@ def enclose(ritz: Ritz, ceiling: Ceiling, k: int) -> Enclosure:
     return Enclosure(lower[:k], torch.maximum(upper[:k], lower[:k]), ceiling.chance)
 
 
+def lower_ends(ritz: Ritz) -> Tensor:
+    """λ_j ≥ lower_ends[j], (m,) in float64, by Cauchy alone."""
+    return _Small.of(ritz).lower
+
+
 @dataclass(frozen=True)
 class _Small:
     """All that the proof needs of V and R: Θ (m,), R̃ᵀR̃ (m, m), and the numbers e, n, f of the module's docstring."""
@@ -166,8 +171,8 @@ class _Small:
         spill.diagonal().add_((1 + 1 / t) * self.f**2 if t else 0.0)
         root = gap.rsqrt()
         K = torch.diag(theta + e1) + root[:, None] * spill * root
-        found = torch.linalg.eigvalsh((K + K.T) / 2).flip(0)
-        return found + 4 * q * torch.finfo(torch.float64).eps * float(K.norm())
+        found: Tensor = torch.linalg.eigvalsh((K + K.T) / 2).flip(0)
+        return found.add(4 * q * torch.finfo(torch.float64).eps * float(K.norm()))
 
 
 def _ulp(values: Tensor) -> float:

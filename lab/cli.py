@@ -91,6 +91,10 @@ def parser() -> argparse.ArgumentParser:
     runs = _verb(verbs, "runs", _runs, "list runs", "lab runs --runs runs")
     runs.add_argument("--runs", default="runs", metavar="DIR", help="where run folders are (default: runs)")
 
+    export = _verb(verbs, "export", _export, "print what a run found, as CSV", "lab export RUN --what coefficients")
+    export.add_argument("words", nargs="*", metavar="RUN", help="the run")
+    export.add_argument("--what", choices=["coefficients"], default="coefficients", help="estimates, errors, z and p")
+
     _verb(verbs, "schema", _schema, "print the JSON schema of a config", "lab schema > configs/schema.json")
     return top
 
@@ -168,6 +172,24 @@ def _runs(options: argparse.Namespace, argv: Sequence[str]) -> int:
 
     for run in list_runs(options.runs):
         print(f"{run.status:<12} {run.path}  step {run.facts.get('step', '?')}")
+    return 0
+
+
+def _export(options: argparse.Namespace, argv: Sequence[str]) -> int:
+    if len(options.words) != 1:
+        raise InputError("lab export: name one run, as in `lab export runs/iris/…`; `lab runs` lists them")
+    import csv
+
+    from lab import coefficients, launch
+    from lab.experiment import assemble
+
+    folder, config = launch.reopen(options.words[0])
+    experiment = assemble(config)
+    theta = folder.load_checkpoint()[1]["theta"].to(experiment.theta)
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(["output", "feature", "estimate", "standard error", "z", "p"])
+    for row in coefficients.of_run(experiment, theta):
+        table.writerow([row.output, row.feature, row.estimate, row.error, row.z, row.p])
     return 0
 
 

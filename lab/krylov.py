@@ -41,7 +41,8 @@ class Ritz:
     @property
     def residuals(self) -> Tensor:
         """‖Hv − θv‖ of each, (m,)."""
-        return (self.images - self.vectors * self.values).norm(dim=0)
+        norms: Tensor = torch.linalg.vector_norm(self.images - self.vectors * self.values, dim=0)
+        return norms
 
 
 @dataclass(frozen=True)

@@ -134,11 +134,12 @@ class Loss(Derivation):
 
         Raises: ValueError where some row's Hessian is not positive semi-definite, and so has no such factor.
         """
+        w: Tensor
         w, V = torch.linalg.eigh(self.hessian(z, y))
         size = w.abs().amax(dim=1, keepdim=True)
         if bool((w < -4 * z.shape[1] * torch.finfo(w.dtype).eps * size).any()):
             raise ValueError(f"{type(self).__name__} is not convex at these logits: its Hessian has no real factor")
-        return V * w.clamp(min=0).sqrt()[:, None, :]
+        return torch.mul(V, w.clamp(min=0).sqrt()[:, None, :])
 
     def drift(self, v: Tensor) -> Tensor:
         """Return δ (N,) with e^{−δ} h(z) ⪯ h(z + v) ⪯ e^δ h(z) for every z; v (N, K) is how each row's logits move.

@@ -56,7 +56,7 @@ class Curvature:
         total = torch.zeros_like(wide)
         for (X, _, _), product in zip(self._rows, self._products, strict=True):
             U = self.problem.model.pushforward(X, self.theta, wide)
-            U = product(U.unflatten(1, (K, m))).flatten(1)
+            U = product(U.view(-1, K, m)).flatten(1)
             total += self.problem.model.pullback(X, self.theta, U)
         return self._ridged(total.div_(self.problem.divisor).view(D, K * m), wide).reshape(self.P, m)
 
@@ -78,7 +78,7 @@ class Curvature:
         by_classes, by_rows = N * D * D * K * (K + 1) / 2, N * N * (D + K * K)
         square = self._square_by_classes() if by_classes <= by_rows else self._square_by_rows()
         square += 2 * ridge * float((mask * self._bare_diagonal).sum()) + ridge**2 * K * float(mask.square().sum())
-        return square**0.5
+        return math.sqrt(square)
 
     @property
     def bare_trace(self) -> float:

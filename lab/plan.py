@@ -41,7 +41,7 @@ def choose(curvature: Curvature, k: int) -> Plan:
     room = memory() / 2
     able = {way: price for way, price in prices.items() if 3 * 8 * orders.get(way, 0) ** 2 <= room}
     if not problem.model.is_linear:
-        able = {way: price for way, price in able.items() if way == "dense"} or {"krylov": prices["krylov"]}
+        able = {"dense": prices["dense"]}
     best = min(able, key=lambda way: able[way] / (1 if way == "krylov" else WORTH))
     names = {
         "dense": f"all {P} eigenvalues",

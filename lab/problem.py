@@ -13,6 +13,7 @@ Rows are worked on in blocks that stay in cache: X is read from memory once for 
 reproducible to the bit.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -128,7 +129,7 @@ class Problem:
     @cached_property
     def longest_row(self) -> float:
         """max ‖x_n‖."""
-        return max(float(X.square().sum(dim=1).max()) for X, _ in self.blocks()) ** 0.5
+        return math.sqrt(max(float(X.square().sum(dim=1).max()) for X, _ in self.blocks()))
 
     @cached_property
     def flat_directions(self) -> list[tuple[int, str]]:

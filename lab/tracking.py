@@ -70,12 +70,13 @@ class Tracked:
 def track(curvature: Curvature, k: int, tolerance: float, before: Tracked | None = None, seed: int = 0) -> Tracked:
     """Enclose the k largest eigenvalues, no interval wider than `tolerance` of the largest, starting from `before`.
 
-    Where that is not reached, `settled` is False, and the intervals hold all the same.
+    Where that is not reached, `settled` is False, and the intervals hold all the same. Raises: ValueError where the
+    model is not linear in θ: no eigenvalue is then known to be positive, on which the ceilings rest.
     """
     known = _by_structure(curvature, k, tolerance)
     if known is not None:
         return known
-    ceiling = Ceiling(torch.tensor([curvature.trace * (1 + 1e-12)], dtype=torch.float64))
+    ceiling = Ceiling(torch.tensor([most(curvature)], dtype=torch.float64))
     start = krylov.random_block(curvature.P, k + plan.GUARDS[0], seed, curvature.theta)
     if before is not None:
         delta = curvature.log_change(before.theta, exactly=True)
@@ -97,6 +98,11 @@ def track(curvature: Curvature, k: int, tolerance: float, before: Tracked | None
     values = torch.clamp(ritz.values[:k].double().cpu(), enclosure.lower, enclosure.upper)
     kept = _ceiling_of(enclosure, ceiling)
     return Tracked(curvature.theta, values, enclosure, kept, ritz.vectors, enclosure.width <= tolerance, used)
+
+
+def most(curvature: Curvature) -> float:
+    """An upper bound on tr H, and so on every eigenvalue, as none is negative."""
+    return curvature.trace * (1 + 1e-12) + curvature.dense_rounding
 
 
 def _by_structure(curvature: Curvature, k: int, tolerance: float) -> Tracked | None:
@@ -129,7 +135,9 @@ class _Search:
         ritz = self._run(start, self._foreseen)
         q, low, high = self._widest_gap(ritz)
         if not self._narrow(ritz, ceiling) and (widest or high - low > CLUSTER * float(ritz.values.abs().max())):
-            ceiling = ceiling.meet(self._prove(ritz, q, low, high))
+            proved = self._prove(ritz, q, low, high)
+            # What is not needed is left out, so that chances of failure do not add up from step to step.
+            ceiling = proved if self._narrow(ritz, proved) else ceiling.meet(proved)
             if not self._narrow(ritz, ceiling) and ceiling.at(q + 1) < float(ritz.values[q - 1]):
                 again = self._run(ritz.vectors, lambda r: self._narrow(r, ceiling) or self._exhausted(r))
                 ritz = replace(again, products=ritz.products + again.products)
@@ -141,10 +149,9 @@ class _Search:
 
     def _run(self, start: Tensor, enough: Any) -> Ritz:
         m, curvature = start.shape[1], self.curvature
-        norm = curvature.trace * (1 + 1e-12)
         # A longer basis takes fewer products, and more memory.
         limit = 8 * m if 8 * m * curvature.P * 16 <= plan.memory() / 32 else 4 * m
-        return krylov.search(curvature, start, enough, limit, 80 * m, curvature.rounding, norm)
+        return krylov.search(curvature, start, enough, limit, 80 * m, curvature.rounding, most(curvature))
 
     def _narrow(self, ritz: Ritz, ceiling: Ceiling) -> bool:
         return certificate.enclose(ritz, self._with_trace(ritz, ceiling), self.k).width <= self.tolerance
@@ -152,10 +159,8 @@ class _Search:
     def _with_trace(self, ritz: Ritz, ceiling: Ceiling) -> Ceiling:
         # What Ritz values leave of the trace is often enough late in training, when few eigenvalues are left.
         curvature = self.curvature
-        lower = ritz.values.double().cpu() - ritz.error - 2 * curvature.rounding
-        trace = curvature.trace * (1 + 1e-12) + curvature.dense_rounding
-        floor = curvature.floor if curvature.problem.model.is_linear else -curvature.trace
-        return ceiling.meet(certificate.by_trace(trace, lower, floor, curvature.P))
+        found = certificate.by_trace(most(curvature), certificate.lower_ends(ritz), curvature.floor, curvature.P)
+        return ceiling.meet(found)
 
     def _foreseen(self, ritz: Ritz) -> bool:
         """Whether the intervals would be narrow below a ceiling in the widest gap, or better vectors are of no use."""
@@ -188,7 +193,7 @@ class _Search:
         curvature, problem = self.curvature, self.curvature.problem
         (D, K), P = curvature.theta.shape, curvature.P
         form, most = problem.N * D * D * K * (K + 1) / 2, plan.SWEEPS * 2 * problem.N * P * len(ritz.values)
-        if plan.memory() / 2 >= 3 * 8 * P * P and form + P**3 / 3 <= most and problem.model.is_linear and high > low:
+        if plan.memory() / 2 >= 3 * 8 * P * P and form + P**3 / 3 <= most and high > low:
             # Near the upper edge of the gap: λ_{q+1} may be above its Ritz value, which has not converged.
             sigma = high - (high - low) / 4
             for H, error in (
@@ -202,8 +207,7 @@ class _Search:
 
     def _by_chance(self, ritz: Ritz, q: int, ease: float) -> Ceiling:
         curvature = self.curvature
-        floor = curvature.floor if curvature.problem.model.is_linear else -curvature.trace
-        return certificate.by_chance(curvature, ritz, q, floor, self.seed, CHANCE, ease, curvature.rounding)
+        return certificate.by_chance(curvature, ritz, q, curvature.floor, self.seed, CHANCE, ease, curvature.rounding)
 
 
 def _ceiling_of(enclosure: Enclosure, ceiling: Ceiling) -> Ceiling:

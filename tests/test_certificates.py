@@ -183,3 +183,29 @@ def test_a_whole_space_needs_no_ceiling(rng):
         found = certificate.enclose(ritz_of(A, Q), Ceiling(torch.tensor([math.inf], dtype=F64)), 5)
         check(found, true, slack)
         assert found.width <= 1e-12
+
+
+def test_intervals_from_a_search_hold_on_hundreds_of_spectra_and_are_narrow(rng):
+    narrow = 0
+    for i, values in enumerate(spectra(rng, 300, 16)):
+        A, _ = symmetric(values, rng)
+        true, slack = truth(A)
+        size = float(true.abs().max())
+        ritz = krylov.search(
+            lambda V, A=A: A @ V,
+            krylov.random_block(16, 5, i, A),
+            lambda r, size=size: float(r.residuals.max()) <= 1e-7 * size,
+            12,
+            200,
+            slack,
+            size + slack,
+        )
+        lower = certificate.enclose(ritz, Ceiling(torch.tensor([math.inf], dtype=F64)), 5).lower
+        ceiling = certificate.by_trace(float(A.trace()) + slack, lower, -slack, 16)
+        gaps = ritz.values[:-1] - ritz.values[1:]
+        q = 1 + int(gaps.argmax())
+        proof = certificate.by_inertia(A, ritz, q, float(ritz.values[q - 1] - gaps[q - 1] / 4), 0.0)
+        found = certificate.enclose(ritz, ceiling if proof is None else ceiling.meet(proof), q)
+        check(found, true, slack)
+        narrow += found.width <= 1e-6
+    assert narrow >= 200

@@ -45,7 +45,7 @@ FLOORS = [
     {"probes", "yamlfile", "progress"},
     {"config"},
     {"experiment"},
-    {"trainer", "golden", "goldenfile"},
+    {"trainer", "golden", "goldenfile", "coefficients"},
     {"testing"},
     {"console"},
     {"launch", "checking"},

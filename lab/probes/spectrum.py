@@ -129,7 +129,7 @@ class SpectrumProbe(Probe):
         """The largest eigenvalues, and the smallest if asked for, by products."""
         if not torch.isfinite(curvature.diagonal).all():
             return None, {"curvature/definiteness": "unknown: the Hessian is not finite"}
-        found = tracking.track(curvature, self.top, self.tolerance / 100, before, step.seed)
+        found = tracking.track(curvature, self.top, self.tolerance / 10, before, step.seed)
         size = float(found.enclosure.upper.abs().max())
         wide = found.enclosure.upper - found.enclosure.lower > self.tolerance * size
         readings: dict[str, Reading] = {

@@ -1,0 +1,105 @@
+"""Estimates with standard errors, as statisticians expect them of a maximum-likelihood fit.
+
+At the maximum θ̂ of the likelihood the information matrix I = N ∇²L(θ̂) gives the covariance of the estimates, I⁻¹
+(observed information: Efron & Hinkley, Biometrika 65, 1978), hence se = √diag I⁻¹, z = θ̂/se, and p = 2Φ(−|z|), the
+probability of a larger |z| if the coefficient is 0 (Wald).
+
+Softmax is blind to a shift common to all classes, so that only contrasts are identified: those with the first class,
+the reference. β_k = θ_k − θ_0 has for its information I without the rows and columns of class 0.
+
+Columns that were standardised, x̃ = (x − μ)/s, are told in their own units: with an intercept b,
+β_d/s_d and b − Σ β_d μ_d/s_d, a linear map T of the coefficients, whose covariance is T I⁻¹ Tᵀ.
+
+Source  Agresti, Categorical Data Analysis, 3rd ed. (2013), §5.5 and §8.1.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lab.errors import InputError
+from lab.experiment import Experiment
+from lab.problem import Problem
+
+NEAR = 0.01  # standard errors: an estimate this near to the maximum is at it, for all that a table can show
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """One estimate: of which feature, for which class or label, with standard error, z, and p of the Wald test."""
+
+    feature: str
+    output: str
+    estimate: float
+    error: float
+
+    @property
+    def z(self) -> float:
+        """Estimate over standard error."""
+        return self.estimate / self.error
+
+    @property
+    def p(self) -> float:
+        """Probability of a larger |z| where the coefficient is 0."""
+        return math.erfc(abs(self.z) / 2**0.5)
+
+
+def coefficients(
+    problem: Problem,
+    theta: Tensor,
+    features: Sequence[str],
+    outputs: Sequence[str],
+    units: Tensor | None = None,
+) -> list[Coefficient]:
+    """Return the table of a fit θ (D, K), class by class; contrasts with the first class where the loss is softmax.
+
+    Args: features the D columns' names; outputs the K outputs'; units T (D, D), from coefficients to the table's.
+    Raises: InputError where there is a ridge, where θ is not at the maximum, or where coefficients are not identified.
+    """
+    if problem.ridge:
+        raise InputError("coefficients: the fit has a ridge, and is no maximum of the likelihood; train with ridge=0")
+    (D, K), blind = problem.shape, problem.loss.flat(problem.shape[1])[0]
+    free = K - blind
+    H = problem.hessian(theta).view(D, K, D, K)[:, blind:, :, blind:].permute(1, 0, 3, 2).reshape(free * D, free * D)
+    slope = problem.gradient(theta)[:, blind:].T.reshape(-1)
+    factor, failed = torch.linalg.cholesky_ex(H)
+    # A pivot is what a column adds to those before it; below rounding of its own size it adds nothing.
+    lost = factor.diagonal().square() <= 4 * len(H) * torch.finfo(H.dtype).eps * H.diagonal()
+    if int(failed) or bool(lost.any()):
+        raise InputError(
+            "coefficients: some are not identified; a column may depend on others (as a constant one on the "
+            "intercept), or the data may be separable"
+        )
+    covariance = torch.cholesky_inverse(factor) / problem.N
+    step = torch.cholesky_solve(slope[:, None], factor)[:, 0]
+    off = float((step.abs() / covariance.diagonal().sqrt()).max())
+    if not off <= NEAR:
+        raise InputError(
+            f"coefficients: training ended {off:.2g} standard errors from the maximum of the likelihood; "
+            "train on, or with optimizer.kind=newton"
+        )
+    T = torch.eye(D, dtype=H.dtype) if units is None else units.to(H)
+    contrasts = (theta[:, blind:] - theta[:, :1] * bool(blind)).T @ T.T  # (free, D)
+    blocks = covariance.view(free, D, free, D)
+    found = []
+    for k in range(free):
+        errors = (T @ blocks[k, :, k, :] @ T.T).diagonal().sqrt()
+        rows = zip(features, contrasts[k].tolist(), errors.tolist(), strict=True)
+        found += [Coefficient(name, outputs[k + blind], estimate, error) for name, estimate, error in rows]
+    return found
+
+
+def of_run(experiment: Experiment, theta: Tensor) -> list[Coefficient]:
+    """The table of an experiment's fit, in the data's own units where there is an intercept to take up their means."""
+    data, full = experiment.data, experiment.full
+    D, K = full.shape
+    outputs = data.classes if len(data.classes) == K else data.classes[-K:]  # two classes with one logit: the second's
+    scale, mean = (torch.tensor(values, dtype=torch.float64) for values in (data.scale, data.mean))
+    T = torch.eye(D, dtype=torch.float64)
+    if data.intercept:
+        T[: len(scale), : len(scale)] = torch.diag(1 / scale)
+        T[-1, : len(scale)] = -mean / scale
+    return coefficients(full, theta, data.features, outputs, T if data.intercept else None)

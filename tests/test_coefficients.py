@@ -1,0 +1,99 @@
+"""Standard errors are those of the textbooks' closed forms."""
+
+import csv
+import io
+import math
+
+import pytest
+import torch
+from conftest import make_problem
+
+from lab import cli, launch
+from lab.coefficients import coefficients, of_run
+from lab.errors import InputError
+from lab.losses.sigmoid import Sigmoid
+from lab.losses.softmax import Softmax
+from lab.models.linear import Linear
+from lab.problem import Problem
+
+F64 = torch.float64
+
+
+def fitted(problem):
+    theta = torch.zeros(problem.shape, dtype=F64)
+    for _ in range(30):
+        step = torch.linalg.pinv(problem.hessian(theta), hermitian=True) @ problem.gradient(theta).reshape(-1)
+        theta = theta - step.view(theta.shape)
+    return theta
+
+
+def test_a_two_by_two_table_has_the_log_odds_ratio_and_woolf_s_error():
+    counts = {(0, 0): 12, (0, 1): 5, (1, 0): 7, (1, 1): 23}
+    rows = [pair for pair, count in counts.items() for _ in range(count)]
+    X = torch.tensor([[float(x), 1.0] for x, _ in rows], dtype=F64)
+    y = torch.tensor([[float(label)] for _, label in rows], dtype=F64)
+    problem = Problem(Sigmoid(), Linear(), X, y)
+    slope, base = coefficients(problem, fitted(problem), ("exposed", "intercept"), ("ill",))
+    assert slope.estimate == pytest.approx(math.log(12 * 23 / (5 * 7)), rel=1e-10)
+    assert slope.error == pytest.approx(sum(1 / n for n in counts.values()) ** 0.5, rel=1e-10)
+    assert base.error == pytest.approx((1 / 12 + 1 / 5) ** 0.5, rel=1e-10)
+    assert slope.p == pytest.approx(2 * (1 - 0.5 * (1 + math.erf(slope.z / 2**0.5))), rel=1e-6)
+
+
+def test_softmax_shares_are_contrasts_with_the_first_class():
+    labels = torch.tensor([0] * 6 + [1] * 9 + [2] * 4)
+    problem = Problem(Softmax(), Linear(), torch.ones(19, 1, dtype=F64), Softmax().encode(labels, 3, F64))
+    found = coefficients(problem, fitted(problem) + 5, ("intercept",), ("a", "b", "c"))
+    assert [row.output for row in found] == ["b", "c"]
+    for row, count in zip(found, (9, 4), strict=True):
+        assert row.estimate == pytest.approx(math.log(count / 6), rel=1e-10)
+        assert row.error == pytest.approx((1 / count + 1 / 6) ** 0.5, rel=1e-10)
+
+
+def test_two_classes_of_softmax_are_sigmoid(rng):
+    X = torch.randn(60, 3, generator=rng, dtype=F64)
+    labels = (torch.rand(60, generator=rng) < 0.4).long()
+    soft = Problem(Softmax(), Linear(), X, Softmax().encode(labels, 2, F64))
+    sig = Problem(Sigmoid(), Linear(), X, Sigmoid().encode(labels, 2, F64))
+    names = ("a", "b", "c")
+    ours = coefficients(soft, fitted(soft), names, ("no", "yes"))
+    for one, other in zip(ours, coefficients(sig, fitted(sig), names, ("yes",)), strict=True):
+        assert (one.feature, one.output) == (other.feature, other.output)
+        assert one.estimate == pytest.approx(other.estimate, rel=1e-8)
+        assert one.error == pytest.approx(other.error, rel=1e-8)
+
+
+def test_what_is_no_fit_is_refused_with_its_reason(rng):
+    problem, theta = make_problem(rng, "sigmoid", N=80, D=4, K=1)
+    names, outputs = ("a", "b", "c", "d"), ("yes",)
+    with pytest.raises(InputError, match="train with ridge=0"):
+        coefficients(problem, theta, names, outputs)
+    free = Problem(problem.loss, problem.model, problem.X, problem.y)
+    with pytest.raises(InputError, match="standard errors from the maximum"):
+        coefficients(free, theta, names, outputs)
+    X = problem.X.clone()
+    X[:, 0] = X[:, 1] - 2 * X[:, 2]
+    with pytest.raises(InputError, match="not identified"):
+        coefficients(Problem(problem.loss, problem.model, X, problem.y), theta, names, outputs)
+
+
+def test_a_standardised_fit_is_told_in_the_data_s_own_units(tmp_path, capsys):
+    rng = torch.Generator().manual_seed(3)
+    x = 40 + 7 * torch.randn(90, 2, generator=rng, dtype=F64)
+    labels = (torch.rand(90, generator=rng) < torch.sigmoid((x[:, 0] - 40) / 7)).long().tolist()
+    lines = [f"{a!r},{b!r},{'yn'[1 - label]}" for (a, b), label in zip(x.tolist(), labels, strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join(["age,dose,ill", *lines]) + "\n")
+    tables = []
+    for standardize in (True, False):
+        data = {"kind": "csv", "path": str(tmp_path / "t.csv"), "target": "ill", "standardize": standardize}
+        loss, newton = {"kind": "sigmoid"}, {"kind": "newton"}
+        made = {"data": data, "loss": loss, "steps": 30, "optimizer": newton, "probes": {}}
+        run = launch.train(made, runs=tmp_path / "runs")
+        tables.append(of_run(run.experiment, run.theta))
+        assert cli.main(["export", str(run.path)]) == 0
+        printed = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+        assert [row["feature"] for row in printed] == ["age", "dose", "intercept"]
+        assert float(printed[0]["standard error"]) == tables[-1][0].error
+    for one, other in zip(*tables, strict=True):
+        assert one.estimate == pytest.approx(other.estimate, rel=1e-6)
+        assert one.error == pytest.approx(other.error, rel=1e-6)
