@@ -73,7 +73,7 @@ def coefficients(
             "coefficients: some are not identified; a column may depend on others (as a constant one on the "
             "intercept), or the data may be separable"
         )
-    covariance = torch.cholesky_inverse(factor) / problem.N
+    covariance = torch.cholesky_inverse(factor) / problem.divisor
     step = torch.cholesky_solve(slope[:, None], factor)[:, 0]
     off = float((step.abs() / covariance.diagonal().sqrt()).max())
     if not off <= NEAR:
