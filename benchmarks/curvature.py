@@ -18,12 +18,13 @@ import torch
 from timing import Seconds, machine, median, now, pair, peak_bytes, since
 from torch import Tensor
 
-from lab import config, launch, spectrum, tracking
+from lab import config, launch, spectrum
 from lab.console import Silent
+from lab.curvature import tracking
+from lab.curvature.operator import Curvature
 from lab.experiment import assemble
 from lab.losses.softmax import Softmax
 from lab.models.linear import Linear
-from lab.operator import Curvature
 from lab.problem import Problem
 
 HERE = Path(__file__).parent

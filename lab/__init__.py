@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lab.bench import check as check
+    from lab.bench.judge import check as check
     from lab.dataset import Batch as Batch
     from lab.dataset import Dataset as Dataset
     from lab.derivation import Derivation as Derivation
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lab.spectrum import Spectrum as Spectrum
 
 _HOMES = {
-    "check": "lab.bench",
+    "check": "lab.bench.judge",
     "Batch": "lab.dataset",
     "Dataset": "lab.dataset",
     "Derivation": "lab.derivation",

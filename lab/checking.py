@@ -14,7 +14,7 @@ from lab.errors import InputError, suggest
 from lab.referee import Verdict, Who
 
 if TYPE_CHECKING:
-    from lab.bench import Subject
+    from lab.bench.judge import Subject
     from lab.identity import Finding
 
 Row = tuple[str, Verdict]
@@ -39,10 +39,10 @@ def check(words: Sequence[str], report: str | None = None) -> int:
         if not word.endswith(".py") and word not in (*losses, *statements):
             known = suggest(word, (*losses, *statements))
             raise InputError(f"lab check: unknown name {word!r}{known}; a file's name ends in .py")
-    if report is not None:
-        from lab import report as page
+    from lab.report import html
 
-        page.writable(report)
+    if report is not None:
+        html.writable(report)
     named = [word for word in words if word in statements]
     seen, judged = _judged([word for word in words if word not in statements])
     findings: dict[str, Finding] = {}
@@ -59,7 +59,7 @@ def check(words: Sequence[str], report: str | None = None) -> int:
         codes.append(show(rows))
         tallies += [*seen, tally(rows)]
     if report is not None:
-        page.write(Path(report), [*page.of_ledger(findings), *page.of_subjects(judged)], tallies)
+        html.write(Path(report), [*html.of_ledger(findings), *html.of_subjects(judged)], tallies)
     return max(codes)
 
 
@@ -67,16 +67,16 @@ def _judged(words: Sequence[str]) -> tuple[list[str], list[Judged]]:
     """What the inputs show of mistakes, proved before they are used; and the verdicts at them."""
     if not words:
         return [], []
-    from lab import bench, sighting, userfile
+    from lab.bench import judge, sighting, userfile
 
-    found: list[tuple[str, bench.Subject]] = []
+    found: list[tuple[str, judge.Subject]] = []
     for word in words:
         if word.endswith(".py"):
             found += userfile.subjects(Path(word))
         else:
-            found.append((word, bench.subject(catalog.get("losses", word)())))
+            found.append((word, judge.subject(catalog.get("losses", word)())))
     seen = [said for name, subject in found for said in sighting.lines(name, subject)]
-    return seen, [(name, subject, list(bench.verdicts(subject))) for name, subject in found]
+    return seen, [(name, subject, list(judge.verdicts(subject))) for name, subject in found]
 
 
 def show(rows: Sequence[Row]) -> int:

@@ -145,7 +145,7 @@ def _check(options: argparse.Namespace, argv: Sequence[str]) -> int:
     if options.new is not None:
         if options.words:
             raise InputError("lab check: --new FILE.py writes one file; leave the rest out")
-        from lab.template import write
+        from lab.bench.template import write
 
         print(write(options.new))
         return 0
@@ -155,7 +155,7 @@ def _check(options: argparse.Namespace, argv: Sequence[str]) -> int:
 
 
 def _derive(options: argparse.Namespace, argv: Sequence[str]) -> int:
-    from lab.derive import derive
+    from lab.report.derive import derive
 
     return derive(options.words)
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from lab import backward, bench, golden, goldenfile
 from lab import config as configs
+from lab import golden, goldenfile
+from lab.bench import backward, judge
 from lab.derivation import Derivation
 from lab.errors import InputError
 from lab.experiment import Experiment, assemble
@@ -19,7 +20,7 @@ from lab.referee import Verdict
 
 
 def assert_derivation(
-    derivation: Derivation | type[Derivation], *, dtypes: Sequence[torch.dtype] = bench.DTYPES, seed: int = bench.SEED
+    derivation: Derivation | type[Derivation], *, dtypes: Sequence[torch.dtype] = judge.DTYPES, seed: int = judge.SEED
 ) -> None:
     """Assert that what was derived of a function is right: every derivative, in every precision.
 
@@ -29,7 +30,7 @@ def assert_derivation(
     """
     __tracebackhide__ = True
     made = derivation() if isinstance(derivation, type) else derivation
-    wrong = _words(bench.check(made, dtypes=dtypes, seed=seed))
+    wrong = _words(judge.check(made, dtypes=dtypes, seed=seed))
     if wrong:
         raise AssertionError(f"{type(made).__name__}: {wrong}")
 
@@ -38,8 +39,8 @@ def check_autograd_function(
     fn: type[Any],
     inputs: Sequence[Any] | None = None,
     *,
-    dtypes: Sequence[torch.dtype] = bench.DTYPES,
-    seed: int = bench.SEED,
+    dtypes: Sequence[torch.dtype] = judge.DTYPES,
+    seed: int = judge.SEED,
 ) -> None:
     """Assert that the backward pass of a `torch.autograd.Function` is right, to each of its floating inputs.
 
@@ -55,7 +56,7 @@ def check_autograd_function(
     subjects = list(backward.of_function(fn, examples))
     if not subjects:
         raise InputError(f"{fn.__name__}: no floating input to differentiate by; give it one at least")
-    wrong = _words(verdict for subject in subjects for verdict in bench.verdicts(subject, dtypes, seed))
+    wrong = _words(verdict for subject in subjects for verdict in judge.verdicts(subject, dtypes, seed))
     if wrong:
         raise AssertionError(f"{fn.__name__}: {wrong}")
 

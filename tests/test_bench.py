@@ -343,7 +343,7 @@ class OneWrongEntry(Wide):
 
 
 def test_of_many_entries_those_in_doubt_are_looked_at(monkeypatch):
-    monkeypatch.setattr("lab.truth.QUOTIENTS", 10)
+    monkeypatch.setattr("lab.arithmetic.truth.QUOTIENTS", 10)
     assert [str(v) for v in lab.check(Wide, dtypes=[torch.float64]) if not v.passed] == []
     verdicts = {v.what: v for v in lab.check(OneWrongEntry, dtypes=[torch.float64])}
     assert verdicts["gradient"].where == (13,)

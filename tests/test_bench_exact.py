@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lab import differences, exact, number
-from lab.formula import numbers
+from lab.arithmetic import differences, exact, number
+from lab.arithmetic.formula import numbers
 
 N = number.Exact()
 y = torch.tensor([0, 3, 2])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lab import userfile
+from lab.bench import userfile
 from lab.cli import main
 
 HEAD = "import torch\nimport lab\nfrom torch.nn import functional\n"

@@ -6,8 +6,8 @@ import mpmath
 import pytest
 import torch
 
-from lab import certificate, krylov
-from lab.certificate import Ceiling, Enclosure
+from lab.curvature import certificate, krylov
+from lab.curvature.certificate import Ceiling, Enclosure
 
 F64 = torch.float64
 U = torch.finfo(F64).eps

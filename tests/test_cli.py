@@ -19,7 +19,7 @@ def said(capsys) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    "config", ["breast_cancer", "iris", "wine", "digits", "multilabel", "csv", "newton", "minibatch"]
+    "config", ["breast_cancer", "iris", "wine", "digits", "multilabel", "csv", "newton", "minibatch", "imbalanced"]
 )
 def test_every_config_of_the_repository_trains_and_passes_its_checks(config, configs, tmp_path, capsys):
     # torch.func.hessian of digits takes seconds; the other configs judge theirs.
@@ -44,7 +44,7 @@ def test_every_config_of_the_repository_trains_and_passes_its_checks(config, con
 
 def test_every_config_of_the_repository_has_a_test(configs):
     assert {path.stem for path in configs.glob("*.yaml")} == {
-        "breast_cancer", "iris", "wine", "digits", "multilabel", "csv", "newton", "minibatch"
+        "breast_cancer", "iris", "wine", "digits", "multilabel", "csv", "newton", "minibatch", "imbalanced"
     }  # fmt: skip
 
 

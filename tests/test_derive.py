@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from lab import catalog, page
+from lab import catalog
 from lab.cli import main
+from lab.report import page
 
 FILE = '''"""A loss of my own.
 

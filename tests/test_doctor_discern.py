@@ -4,7 +4,7 @@ import pytest
 import torch
 from test_mistakes import QUICK, SETTINGS, problem
 
-from lab import discern
+from lab.bench import discern
 from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.models.linear import Linear

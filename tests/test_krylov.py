@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lab import krylov
+from lab.curvature import krylov
 
 F64 = torch.float64
 

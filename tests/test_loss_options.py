@@ -9,13 +9,13 @@ from torch import Tensor
 
 from lab import launch, oracle, problem, rounding
 from lab.config import from_mapping
+from lab.curvature.operator import Curvature
 from lab.errors import InputError
 from lab.experiment import assemble
 from lab.loop import Batches
 from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.models.linear import Linear
-from lab.operator import Curvature
 from lab.problem import Problem
 from lab.referee import judge_gradient, judge_hessian, judge_hvp
 

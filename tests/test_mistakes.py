@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from lab import catalog, discern, doctor
+from lab import catalog, doctor
+from lab.bench import discern
 from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.mistake import Case, Made

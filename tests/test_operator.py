@@ -8,8 +8,8 @@ import torch
 from conftest import make_problem
 
 from lab import catalog, problem
+from lab.curvature.operator import Curvature
 from lab.losses.softmax import Softmax
-from lab.operator import Curvature
 from lab.problem import Problem
 
 LOSSES = {name: member() for name, member in catalog.members("losses").items()}

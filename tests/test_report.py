@@ -10,9 +10,10 @@ from html.parser import HTMLParser
 import pytest
 import torch
 
-from lab import catalog, heatmap, ledger, report
+from lab import catalog, ledger
 from lab.cli import main
-from lab.mathml import FUNCTIONS, mathml
+from lab.report import heatmap, html
+from lab.report.mathml import FUNCTIONS, mathml
 
 STATEMENTS = {name: member.statement for name, member in catalog.members("identities").items()}
 VOID = {"meta", "br"}
@@ -48,7 +49,7 @@ class Page(HTMLParser):
 def page() -> Page:
     with torch.no_grad():
         findings = ledger.judge()
-    text = report.page(report.of_ledger(findings), [ledger.tally(findings)])
+    text = html.page(html.of_ledger(findings), [ledger.tally(findings)])
     made = Page(text)
     made.raw, made.findings = text, findings
     return made
@@ -204,8 +205,8 @@ def test_what_is_not_as_it_should_be_stands_out(monkeypatch):
     right = member.claim
     monkeypatch.setattr(member, "claim", lambda self, A: -right(self, A))
     findings = ledger.judge(["trace_product"])
-    (entry,) = report.of_ledger(findings)
-    assert entry.mark == report.FAILED
+    (entry,) = html.of_ledger(findings)
+    assert entry.mark == html.FAILED
     assert "EXPECTED: holds" in entry.verdict
     assert 'class="q6"' in entry.evidence[0][1]
 

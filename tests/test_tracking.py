@@ -6,10 +6,11 @@ import pytest
 import torch
 from conftest import make_problem
 
-from lab import launch, plan, spectrum, structure, tracking
-from lab.operator import Curvature
+from lab import launch, spectrum
+from lab.curvature import plan, structure, tracking
+from lab.curvature.operator import Curvature
+from lab.curvature.tracking import Tracked
 from lab.problem import Problem
-from lab.tracking import Tracked
 
 
 def truth(curvature):

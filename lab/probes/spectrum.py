@@ -3,7 +3,7 @@
 Gradient descent with step length lr on a quadratic shrinks its error along an eigenvector of eigenvalue λ by
 |1 − lr·λ| a step, so it is stable while lr·λ₁ < 2; `stability/lr_lambda_max` is to be read against 2.
 
-At a step that measures, all eigenvalues are found or the largest ones, by what is cheaper (`lab.tracking`);
+At a step that measures, all eigenvalues are found or the largest ones, by what is cheaper (`lab.curvature.tracking`);
 `curvature/method` says which, and `curvature/certainty` how the intervals are known, or that they are wider than
 `tolerance`: an eigenvalue that is not known so well has no number, only its interval. At a step that does not, the last
 intervals are moved by the exponential bound, for next to nothing. `every: auto` measures when they have grown wider
@@ -18,13 +18,14 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from lab import certificate, plan, spectrum, structure, tracking
-from lab.certificate import Enclosure
-from lab.operator import Curvature
+from lab import spectrum
+from lab.curvature import certificate, plan, structure, tracking
+from lab.curvature.certificate import Enclosure
+from lab.curvature.operator import Curvature
+from lab.curvature.tracking import Tracked
 from lab.probe import Probe, Reading, Step
 from lab.problem import Problem
 from lab.rounding import hessian_norm_bound
-from lab.tracking import Tracked
 
 
 @dataclass(frozen=True)

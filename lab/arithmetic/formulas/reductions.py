@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from lab import number
-from lab.formula import OPERATIONS, Array, along, count, known, largest, numbers, total
+from lab.arithmetic import number
+from lab.arithmetic.formula import OPERATIONS, Array, along, count, known, largest, numbers, total
 
 
 @known("sum")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from lab import differences, exact, number
-from lab.formula import numbers
+from lab.arithmetic import differences, exact, number
+from lab.arithmetic.formula import numbers
 
 Array = Any
 EXACT = number.Exact()

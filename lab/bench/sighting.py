@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import torch
 
-from lab import bench, discern
-from lab.bench import Subject
-from lab.discern import Sight
+from lab.arithmetic.truth import DIRECTED, Point
+from lab.bench import discern, judge
+from lab.bench.discern import Sight
+from lab.bench.judge import Subject
 from lab.mistake import Case
-from lab.truth import DIRECTED, Point
 
 
-def sights(subject: Subject, seed: int = bench.SEED) -> dict[str, Sight]:
+def sights(subject: Subject, seed: int = judge.SEED) -> dict[str, Sight]:
     """Return, for each claim, what the examples show; a claim that torch cannot differentiate is left out."""
     found: dict[str, list[tuple[Case, torch.Tensor]]] = {what: [] for what in subject.claims}
     for case in _cases(subject, seed):
@@ -41,18 +41,18 @@ def lines(name: str, subject: Subject) -> Iterator[str]:
 
 def _cases(subject: Subject, seed: int) -> Iterator[Case]:
     rng, aside = (torch.Generator().manual_seed(seed + i) for i in range(2))
-    for point in bench.points(subject, torch.float64, rng):
+    for point in judge.points(subject, torch.float64, rng):
         inputs = {name: a for name, a in zip(point.names, point.args, strict=True) if isinstance(a, torch.Tensor)}
         inputs = {point.names[point.wrt]: point.x} | inputs
         for what in subject.claims:
             try:
                 direction = _direction(what, subject, point, aside)
-                truth = next(iter(bench.by_torch(what, subject, point, direction).values())).detach()
+                truth = next(iter(judge.by_torch(what, subject, point, direction).values())).detach()
             except Exception:  # torch cannot differentiate it, or it raises, which the bench will tell
                 continue
             if truth.numel() and bool(torch.isfinite(truth).all()):
                 given = inputs | ({} if direction is None else {"direction": direction})
-                yield Case(what, truth, given, bench.letters(subject, point), subject.loss)
+                yield Case(what, truth, given, judge.letters(subject, point), subject.loss)
 
 
 def _direction(what: str, subject: Subject, point: Point, rng: torch.Generator) -> torch.Tensor | None:

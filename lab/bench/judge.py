@@ -1,8 +1,8 @@
 """The bench: any hand derivation, judged at inputs where it can go wrong, in both precisions.
 
 What is judged is a `Subject`: a bare function, what was derived of it, and where to look. `lab.check` makes one of a
-`lab.Derivation`; `lab.backward` makes them of a `torch.autograd.Function` and of a module that uses one. Each claim is
-tried (`lab.trial`) at every example, in float64 and float32, and has one verdict a precision: the worst.
+`lab.Derivation`; `backward` makes them of a `torch.autograd.Function` and of a module that uses one. Each claim is
+tried (`trial`) at every example, in float64 and float32, and has one verdict a precision: the worst.
 
 The truth is the derivative of `reference`; where a derivation offers none, of `value`.
 """
@@ -19,13 +19,15 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from lab import exact, inputs, oracle, trial
+from lab import inputs, oracle
+from lab.arithmetic import exact
+from lab.arithmetic.truth import DIRECTED, Point, Truth, exactly
+from lab.bench import trial
+from lab.bench.trial import Trial
 from lab.derivation import Derivation
 from lab.errors import InputError
 from lab.loss import Loss
 from lab.referee import Dispute, Verdict, Who
-from lab.trial import Trial
-from lab.truth import DIRECTED, Point, Truth, exactly
 
 SEED = 0
 CONSULTED = 6  # failed examples that a diagnosis has to explain
@@ -203,7 +205,7 @@ def by_torch(what: str, subject: Subject, point: Point, direction: Tensor | None
 
 
 def _estimated(what: str, claim: Claim, subject: Subject, point: Point, direction: Tensor | None, why: str) -> Trial:
-    from lab.perturbed import estimated
+    from lab.bench.perturbed import estimated
 
     def truth(*args: Any) -> Tensor:
         there = replace(point, args=args[: len(point.args)])

@@ -1,4 +1,4 @@
-"""Derivatives of an exactly replayed function, as difference quotients of 400-bit numbers (`lab.exact`).
+"""Derivatives of an exactly replayed function, as difference quotients of 400-bit numbers (`lab.arithmetic.exact`).
 
 f is a function of one array of exact numbers that returns one. With h = 2^-100 and directions d, e:
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lab import number
+from lab.arithmetic import number
 
 Array = Any
 Function = Callable[[Array], Array]

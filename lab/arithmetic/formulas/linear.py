@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from lab import number
-from lab.formula import Array, known, mapped, numbers, product, total
+from lab.arithmetic import number
+from lab.arithmetic.formula import Array, known, mapped, numbers, product, total
 
 known("mm", "bmm", "matmul")(lambda N, a, b: product(N, a, b))
 known("mv")(lambda N, a, b: product(N, a, b[:, None])[:, 0])

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from lab import number
-from lab.formula import Array, known, mapped, numbers, reduced, total
+from lab.arithmetic import number
+from lab.arithmetic.formula import Array, known, mapped, numbers, reduced, total
 
 
 @known("mse_loss")

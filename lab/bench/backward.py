@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from lab import inputs, oracle
-from lab.bench import Subject
+from lab.bench.judge import Subject
 from lab.errors import InputError
 
 Examples = Callable[[Generator], Iterator[Any]]

@@ -37,7 +37,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lab.krylov import Product, Ritz, largest_within, random_block
+from lab.curvature.krylov import Product, Ritz, largest_within, random_block
 
 PROVED = "proved"
 

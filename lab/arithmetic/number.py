@@ -12,7 +12,7 @@ Running     a pair (v, e): v what exact arithmetic gives, e a bound on how far t
                         place, which the libraries behind torch promise for elementary functions
             Where e reaches the number itself before a division or a logarithm, it is infinite: nothing is known.
 
-Here numbers are made and functions named; which tensor operation is which formula stands in `lab.formula`.
+Here numbers are made and functions named; which tensor operation is which formula stands in `lab.arithmetic.formula`.
 """
 
 import math

@@ -1,11 +1,11 @@
 """One trial: a hand derivation, torch, and a reference of 400 bits, held against each other at one set of inputs.
 
 Ours is recorded and replayed on exact numbers, with a running bound e on the rounding of every operation
-(`lab.number`). So two questions are asked apart, and neither has a tolerance that anybody chose:
+(`lab.arithmetic.number`). So two questions are asked apart, and neither has a tolerance that anybody chose:
 
     Formula   |ours replayed − truth| ≤ c + 1e-25|truth| + 1e-50 (1 + |f|): what constants written in few digits may
               contribute (c, a running bound too, of constants' errors alone), and what the reference's difference
-              quotients leave (`lab.differences`). A mistake stays however many digits are carried, and is seen though
+              quotients leave (`differences`). A mistake stays however many digits are carried, and is seen though
               rounding hide it.
     Rounding  |ours − ours replayed| ≤ e, which is a theorem. Where it fails, something overflowed, or an operation
               rounds worse than its library promises.
@@ -13,7 +13,7 @@ Ours is recorded and replayed on exact numbers, with a running bound e on the ro
 The figure is |ours − truth| / e. A party has lost its digits where its relative error is above √ε, half of the type's
 digits, and another's is 64 times smaller: that one is possible in this type, so it is no condition of the problem.
 
-Where an operation cannot be replayed the estimate of `lab.perturbed` stands in, and the verdict says so.
+Where an operation cannot be replayed the estimate of `lab.bench.perturbed` stands in, and the verdict says so.
 """
 
 import math
@@ -25,10 +25,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lab import differences, exact, number
+from lab.arithmetic import differences, exact, number
+from lab.arithmetic.truth import Point, Truth, exactly
 from lab.loss import Loss
 from lab.referee import Dispute, Verdict, Who
-from lab.truth import Point, Truth, exactly
 
 Array = Any
 CONSTANTS = number.Running(0.0, 0.0)

@@ -1,6 +1,6 @@
 """Following the largest eigenvalues of a Hessian from one θ to the next, each in an interval that holds.
 
-How            0. where all rows share one logit Hessian, as at θ = 0, the structure says it all (`lab.structure`);
+How            0. where all rows share one logit Hessian, as at θ = 0, the structure says it all (`structure`);
                1. otherwise the block search starts from the last step's vectors;
                2. the ceiling is the last step's, moved by the exponential bound, and the trace's;
                3. where that does not part the wanted eigenvalues from the rest, a new one is proved by Cholesky or,
@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lab import certificate, krylov, plan
-from lab.certificate import Ceiling, Enclosure
-from lab.krylov import Ritz
-from lab.operator import Curvature
-from lab.structure import shared, uniform_ridge
+from lab.curvature import certificate, krylov, plan
+from lab.curvature.certificate import Ceiling, Enclosure
+from lab.curvature.krylov import Ritz
+from lab.curvature.operator import Curvature
+from lab.curvature.structure import shared, uniform_ridge
 
 CHANCE = 1e-6  # the probability with which a proof by chance may fail
 CLUSTER = 1e-4  # eigenvalues nearer to each other than this share of the largest are not worth parting

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from lab import number
-from lab.formula import Array, known, numbers
+from lab.arithmetic import number
+from lab.arithmetic.formula import Array, known, numbers
 
 known("tril")(lambda N, a, diagonal=0: np.where(np.tri(*a.shape[-2:], diagonal, dtype=bool), a, numbers(N, 0)))
 known("triu")(lambda N, a, diagonal=0: np.where(np.tri(*a.shape[-2:], diagonal - 1, dtype=bool), numbers(N, 0), a))

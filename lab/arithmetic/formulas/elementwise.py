@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from lab import number
-from lab.formula import OPERATIONS, Array, Operation, known, mapped, numbers
+from lab.arithmetic import number
+from lab.arithmetic.formula import OPERATIONS, Array, Operation, known, mapped, numbers
 
 
 def _elementary(name: str) -> Operation:

@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from lab import catalog, heatmap, ledger
-from lab.bench import Subject
+from lab import catalog, ledger
+from lab.bench.judge import Subject
 from lab.derivation import Derivation
 from lab.errors import InputError
 from lab.evidence import Evidence
 from lab.files import write_text
 from lab.identity import Finding, Judgement
-from lab.mathml import mathml
-from lab.page import HEADING, source
 from lab.provenance import versions
 from lab.referee import Verdict, Who
+from lab.report import heatmap
+from lab.report.mathml import mathml
+from lab.report.page import HEADING, source
 
 MARKS = {Judgement.HOLDS: "✓", Judgement.CONDITION: "(✓)", Judgement.WRONG: "✗", Judgement.UNTOLD: "?"}
 FAILED = "!"  # of what is not as it should be

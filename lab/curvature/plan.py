@@ -9,8 +9,8 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
-from lab.operator import Curvature
-from lab.structure import uniform_ridge
+from lab.curvature.operator import Curvature
+from lab.curvature.structure import uniform_ridge
 
 Method = Literal["dense", "dual", "krylov"]
 

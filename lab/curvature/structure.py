@@ -10,9 +10,9 @@ Source  Böhning, Ann. Inst. Statist. Math. 44 (1992), §3, for the Kronecker fo
 import torch
 from torch import Tensor
 
-from lab import certificate, krylov
-from lab.certificate import Ceiling
-from lab.operator import Curvature
+from lab.curvature import certificate, krylov
+from lab.curvature.certificate import Ceiling
+from lab.curvature.operator import Curvature
 from lab.spectrum import Spectrum, dense
 
 

@@ -1,6 +1,6 @@
 """A verdict without a reference in higher precision: torch is the truth, and what rounding may do is estimated.
 
-Where an operation has no exact formula (`lab.exact.FormulaError`), the reference is differentiated by torch alone.
+Where an operation has no exact formula (`FormulaError`), the reference is differentiated by torch alone.
 What rounding may do is measured: every entry of every argument is moved by a random relative error of one unit of
 rounding, both computations are run again, and the largest of `SAMPLES` moves is kept, for each entry. A backward
 stable computation of depth n moves by no more than n such errors (Higham, Accuracy and Stability of Numerical
@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lab.arithmetic.truth import Point
+from lab.bench.trial import Trial
 from lab.referee import Dispute, Verdict, Who, compare
-from lab.trial import Trial
-from lab.truth import Point
 
 SAMPLES = 8
 

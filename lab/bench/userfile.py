@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from lab import backward, bench, oracle
-from lab.bench import Subject
+from lab import oracle
+from lab.bench import backward, judge
+from lab.bench.judge import Subject
 from lab.derivation import Derivation
 from lab.errors import InputError
 
@@ -60,7 +61,7 @@ def subjects(path: Path) -> Iterator[tuple[str, Subject]]:
     for name, thing, line in found:
         try:
             for subject in _of(thing):
-                next(bench.points(subject, torch.float64, torch.Generator().manual_seed(bench.SEED)), None)
+                next(judge.points(subject, torch.float64, torch.Generator().manual_seed(judge.SEED)), None)
                 yield name, subject
         except InputError as error:
             raise InputError(f"{path}:{line}: {name}: {error}") from None
@@ -68,7 +69,7 @@ def subjects(path: Path) -> Iterator[tuple[str, Subject]]:
 
 def _of(thing: Any) -> Iterator[Subject]:
     if isinstance(thing, Derivation):
-        yield bench.subject(thing)
+        yield judge.subject(thing)
     elif isinstance(thing, torch.nn.Module):
         yield from backward.of_module(thing)
     else:

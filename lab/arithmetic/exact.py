@@ -1,11 +1,11 @@
 """What a piece of torch code says, free of rounding: its operations recorded once, and replayed on exact numbers.
 
 What a function returns on exact numbers is what its formula says; the difference to what it returns on tensors is its
-rounding, for which a replay on running errors (`lab.number`) has a bound. `lab.differences` differentiates it.
+rounding, for which a replay on running errors (`number`) has a bound. `differences` differentiates it.
 
 Recording works on memory, not on tensors: every storage has a shadow, an array of numbers that its tensors see through
 their strides. So views need no formula, and what is written in place is seen by all who look at that memory. An
-operation that lab/formulas has no formula for is broken into others as torch itself decomposes it; where that is not to
+operation that `formulas` has no formula for is broken into others as torch itself decomposes it; where that is not to
 be had, `FormulaError` says which.
 """
 
@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lab import formulas as formulas
-from lab import number
-from lab.formula import OPERATIONS, Array, mapped
+from lab.arithmetic import formulas as formulas
+from lab.arithmetic import number
+from lab.arithmetic.formula import OPERATIONS, Array, mapped
 
 Function = Callable[..., Tensor]
 

@@ -4,7 +4,7 @@ An operation is known by its aten name; `OPERATIONS[name](N, *arguments)` takes 
 arithmetic N for floating tensors, of integers or booleans for others) and Python scalars as torch has them, and returns
 an array or a tuple of arrays. Where torch composes one of others (softmax is exp(z − max z)/Σ), so does the formula,
 so that a running error bounds torch's own way. An operation that changes its first argument in place has its plain
-name; views need no formula (`lab.exact`).
+name; views need no formula (`lab.arithmetic.exact`).
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lab import number
+from lab.arithmetic import number
 
 Array = Any
 Operation = Callable[..., Any]

@@ -1,4 +1,4 @@
-"""Open folder: files of formulas for torch's operations (`lab.formula.known`); importing it reads them all."""
+"""Open folder: files of formulas for torch's operations (`formula.known`); importing it reads them all."""
 
 from importlib import import_module
 from pkgutil import iter_modules

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from lab.page import HEADING, Page, find, pages, source
+from lab.report.page import HEADING, Page, find, pages, source
 
 if TYPE_CHECKING:
     from rich.console import Console
