@@ -19,8 +19,8 @@ CLOSED = ("arithmetic", "bench", "curvature", "report")  # packages of rooms tha
 
 # Each floor may import from the floors above it in this list, and a file from its own folder's base.
 FLOORS = [
-    {"errors", "pytest_plugin", "arithmetic.number", "report.mathml", "report.heatmap"},
-    {"files", "seeds", "inputs", "oracle", "spectrum", "curvature.krylov", "record", "catalog"},
+    {"errors", "pytest_plugin", "verb", "arithmetic.number", "report.mathml", "report.heatmap"},
+    {"files", "seeds", "verbs", "inputs", "oracle", "spectrum", "curvature.krylov", "record", "catalog"},
     {"derivation", "arithmetic.formula", "arithmetic.differences", "bench.template"},
     {"dataset", "loss", "model", "curvature.certificate", "provenance", "runs", "arithmetic.formulas"},
     {"datasets", "losses", "models", "problem", "board", "arithmetic.exact"},

@@ -1,0 +1,1 @@
+"""Open folder: what the program does, a file for each verb."""
