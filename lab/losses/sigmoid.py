@@ -142,6 +142,10 @@ class Sigmoid(Loss):
             )
         return (labels[:, None] if labels.ndim == 1 else labels).to(dtype)
 
+    def probabilities(self, z: Tensor, classes: int) -> Tensor:
+        """σ(z) of each label; σ(−z) and σ(z) of two classes with one logit, each exact in its own tail."""
+        return torch.sigmoid(torch.cat([-z, z], dim=1) if z.shape[1] < classes else z)
+
     def fitted(self, labels: Tensor, classes: int) -> Self:
         """This loss, with `balanced` weights of zeros and ones, n/(2 n₀) and n/(2 n₁), as v and vρ of each label."""
         ones = (labels[:, None] if labels.ndim == 1 else labels).bool()
