@@ -130,13 +130,10 @@ def _complete(table: Table, impute: Impute | None) -> tuple[Integers, list[str]]
 def _on_columns(table: Table, recipe: Recipe, impute: Impute | None, left_out: int) -> list[str]:
     """What was filled in, each reference level, and how many validation rows have a level that is not known."""
     notes = []
-    if impute in ("mean", "median") and (gaps := np.isnan(table.X).any(axis=0)).any():
-        names = ", ".join(repr(name) for name, gap in zip(table.features, gaps, strict=True) if gap)
-        levels = (
-            " (of levels: the most frequent)"
-            if any(table.features[i] in table.levels for i in gaps.nonzero()[0])
-            else ""
-        )
+    gaps = [name for name, column in zip(table.features, table.X.T, strict=True) if np.isnan(column).any()]
+    if gaps and impute in ("mean", "median"):
+        levels = " (of levels: the most frequent)" if any(name in table.levels for name in gaps) else ""
+        names = ", ".join(map(repr, gaps))
         notes.append(f"missing values of {names} are the {impute} of the training rows{levels}")
     notes += [
         f"column {column.name!r} is one-hot against its reference level {column.levels[0]!r}"
