@@ -164,6 +164,19 @@ def test_nobody_waits_for_what_is_not_used():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
+def test_training_imports_of_torch_no_more_than_torch_itself(tmp_path):
+    """sympy and torch._dynamo take about as long to import as torch; some small functions of torch bring them in."""
+    code = (
+        "import sys; from lab.cli import main; main(sys.argv[1:]);"
+        "print(sorted({'sympy', 'torch._dynamo', 'sklearn', 'scipy', 'pandas'} & set(sys.modules)))"
+    )
+    config = ROOT.parent / "configs" / "breast_cancer.yaml"
+    words = ["train", str(config), "--runs", str(tmp_path), "steps=2", "probes.hessian=null", "probes.hvp=null"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 NEW = {
     "losses": (
         "poisson",
