@@ -2,7 +2,8 @@
 
 Three classes, logits (t, 0, −1), target the first: the surer the model, the smaller the gradient, which is
 (p₀ − 1, p₁, p₂). Errors are relative to 50 digits (mpmath), the worst entry's among those that the type can hold as
-normal numbers, and so are those of the Hessian diag p − ppᵀ. Torch's gradient is that of `cross_entropy`, its Hessian `torch.func.hessian`.
+normal numbers, and so are those of the Hessian diag p − ppᵀ. Torch's gradient is that of `cross_entropy`, its Hessian
+`torch.func.hessian`.
 """
 
 import mpmath
