@@ -15,16 +15,16 @@ from lab import catalog, launch
 ROOT = Path(lab.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-CLOSED = ("arithmetic", "bench", "curvature", "report")  # packages of rooms that belong together
+CLOSED = ("arithmetic", "bench", "curvature", "preparation", "report")  # packages of rooms that belong together
 
 # Each floor may import from the floors above it in this list, and a file from its own folder's base.
 FLOORS = [
     {"errors", "pytest_plugin", "verb", "arithmetic.number", "report.mathml", "report.heatmap"},
-    {"files", "seeds", "verbs", "inputs", "oracle", "spectrum", "curvature.krylov", "record", "catalog"},
-    {"derivation", "arithmetic.formula", "arithmetic.differences", "bench.template"},
+    {"files", "seeds", "verbs", "inputs", "oracle", "spectrum", "curvature.krylov", "record", "catalog", "sheet"},
+    {"csvfile", "derivation", "arithmetic.formula", "arithmetic.differences", "bench.template"},
     {"dataset", "loss", "model", "curvature.certificate", "provenance", "runs", "arithmetic.formulas"},
-    {"datasets", "losses", "models", "problem", "board", "arithmetic.exact"},
-    {"rounding", "optimizer", "loop", "arithmetic.truth"},
+    {"datasets", "losses", "models", "problem", "board", "arithmetic.exact", "preparation.split", "preparation.recipe"},
+    {"rounding", "optimizer", "loop", "arithmetic.truth", "preparation.data"},
     {"referee", "curvature.operator", "optimizers", "optimizer_schema", "anatomy", "residual"},
     {"curvature.structure", "mistake"},
     {"curvature.plan", "mistakes"},
@@ -46,6 +46,7 @@ FLOORS = [
     {"testing"},
     {"console"},
     {"launch", "checking"},
+    {"prediction"},
     {"__init__", "cli"},
     {"__main__"},
 ]
