@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.errors import InputError
-from lab.record import serve
+from lab.events.server import serve
 from lab.runs import find_runs
 
 # TensorBoard keeps 1,000 points a tag otherwise, and scalars=0, which should mean all, returns nothing.

@@ -14,7 +14,7 @@ import pytest
 from lab import board as module
 from lab.board import board, board_flags, lab_command, short
 from lab.errors import InputError
-from lab.record import TensorBoard
+from lab.events.writer import TensorBoard
 
 
 def run_at(path: Path) -> Path:
