@@ -21,7 +21,15 @@ CLOSED = ("arithmetic", "bench", "curvature", "events", "picture", "report")  # 
 FLOORS = [
     {"errors", "pytest_plugin", "verb", "arithmetic.number", "report.mathml", "report.heatmap"},
     {"files", "seeds", "verbs", "inputs", "oracle", "spectrum", "curvature.krylov", "record", "catalog"},
-    {"derivation", "arithmetic.formula", "arithmetic.differences", "bench.template", "events.frame", "events.server"},
+    {
+        "derivation",
+        "arithmetic.formula",
+        "arithmetic.differences",
+        "bench.template",
+        "events.frame",
+        "events.server",
+        "picture.palette",
+    },
     {
         "dataset",
         "loss",

@@ -161,6 +161,10 @@ class Sigmoid(Loss):
         """Fraction of a row's labels on whose side of 0 the logit lies, (N,)."""
         return ((z > 0) == (y > 0.5)).to(z.dtype).mean(dim=1)
 
+    def margin(self, z: Tensor, y: Tensor) -> Tensor:
+        """How far each logit lies on its label's side of 0, (N, K)."""
+        return torch.where(y > 0.5, z, -z)
+
     def flat(self, K: int) -> tuple[int, str]:
         count = 0 if self.weight is None else self.weight.count(0.0)
         return count, f"{'a label has' if count == 1 else f'{count} labels have'} weight 0" if count else ""
