@@ -41,7 +41,7 @@ FLOORS = [
         "events.summary",
     },
     {"datasets", "losses", "models", "problem", "board", "arithmetic.exact", "events.writer"},
-    {"rounding", "optimizer", "loop", "arithmetic.truth"},
+    {"rounding", "optimizer", "loop", "arithmetic.truth", "spread"},
     {"referee", "curvature.operator", "optimizers", "optimizer_schema", "anatomy", "residual"},
     {"curvature.structure", "mistake"},
     {"curvature.plan", "mistakes"},

@@ -64,8 +64,6 @@ def counted(spectrum: Spectrum) -> Tensor:
 
 
 def _keep(memory: dict[str, Any], t: int, counts: Tensor) -> None:
-    if memory.get("steps") and memory["steps"][-1] == t:
-        return
     steps, rows = [*memory.get("steps", []), t], [*memory.get("counts", []), counts]
     if len(steps) > ROWS:
         steps, rows = steps[::2], rows[::2]
