@@ -72,6 +72,13 @@ class Loss(Derivation):
         """
         raise ValueError(f"{type(self).__name__} does not say what its logits' probabilities are; give it the method")
 
+    def margin(self, z: Tensor, y: Tensor) -> Tensor | None:
+        """Return by how much each label is predicted right, (N,) or (N, K), negative where wrong; None: no such thing.
+
+        It is nan where a row is left out.
+        """
+        return None
+
     def fitted(self, labels: Tensor, classes: int) -> Self:
         """Return this loss with what it takes from the training rows' labels, as balanced weights; else itself.
 

@@ -102,6 +102,11 @@ class RunFolder:
         """The resolved config, which reproduces the run."""
         return self.path / "config.yaml"
 
+    def provenance(self) -> dict[str, Any]:
+        """What provenance.json holds: where the run comes from."""
+        found: dict[str, Any] = json.loads((self.path / "provenance.json").read_text(encoding="utf-8"))
+        return found
+
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Keep every other process from writing to this run until the block, or this process, ends.

@@ -179,6 +179,10 @@ class Sigmoid(Loss):
         y, w = y.unbind(2)
         return ((z > 0) == (y > 0.5)).to(z.dtype).where(w > 0, torch.nan).nanmean(dim=1)
 
+    def margin(self, z: Tensor, y: Tensor) -> Tensor:
+        """How far each logit lies on its label's side of 0, (N, K)."""
+        return torch.where(y > 0.5, z, -z)
+
     def flat(self, K: int) -> tuple[int, str]:
         count = 0 if self.weight is None else self.weight.count(0.0)
         return count, f"{'a label has' if count == 1 else f'{count} labels have'} weight 0" if count else ""
