@@ -15,14 +15,25 @@ from lab import catalog, launch
 ROOT = Path(lab.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-CLOSED = ("arithmetic", "bench", "curvature", "report")  # packages of rooms that belong together
+CLOSED = ("arithmetic", "bench", "curvature", "report", "study")  # packages of rooms that belong together
 
 # Each floor may import from the floors above it in this list, and a file from its own folder's base.
 FLOORS = [
-    {"errors", "pytest_plugin", "verb", "arithmetic.number", "report.mathml", "report.heatmap"},
-    {"files", "seeds", "verbs", "inputs", "oracle", "spectrum", "curvature.krylov", "record", "catalog"},
+    {"errors", "pytest_plugin", "verb", "study.table", "arithmetic.number", "report.mathml", "report.heatmap"},
+    {
+        "study.expression",
+        "files",
+        "seeds",
+        "verbs",
+        "inputs",
+        "oracle",
+        "spectrum",
+        "curvature.krylov",
+        "record",
+        "catalog",
+    },
     {"derivation", "arithmetic.formula", "arithmetic.differences", "bench.template"},
-    {"dataset", "loss", "model", "curvature.certificate", "provenance", "runs", "arithmetic.formulas"},
+    {"dataset", "loss", "model", "curvature.certificate", "provenance", "runs", "arithmetic.formulas", "study.metrics"},
     {"datasets", "losses", "models", "problem", "board", "arithmetic.exact"},
     {"rounding", "optimizer", "loop", "arithmetic.truth"},
     {"referee", "curvature.operator", "optimizers", "optimizer_schema", "anatomy", "residual"},
@@ -40,8 +51,8 @@ FLOORS = [
     {"ledger", "report.page"},
     {"report.derive", "report.html"},
     {"probes", "yamlfile", "progress"},
-    {"config"},
-    {"experiment"},
+    {"config", "study.facts"},
+    {"experiment", "study.listing", "study.compare", "study.export"},
     {"trainer", "golden", "goldenfile", "coefficients"},
     {"testing"},
     {"console"},
@@ -241,13 +252,13 @@ def test_a_new_loss_dataset_and_probe_are_trained_judged_and_logged(opened):
     }
     run = launch.train(config, runs=opened / "runs")
     assert run.status == "finished"
-    for row in run.metrics:
+    for row in run.metrics.rows:
         assert row["check/gradient"] <= 1
         assert row["check/hessian"] <= 1
         assert row["check/hvp"] <= 1
         assert row["curvature/lambda_1"] > 0
-    assert run.metrics[-1]["theta/norm"] == pytest.approx(float(run.theta.norm()) ** 2)
-    assert run.metrics[-1]["loss/train"] < run.metrics[0]["loss/train"]
+    assert run.metrics.rows[-1]["theta/norm"] == pytest.approx(float(run.theta.norm()) ** 2)
+    assert run.metrics.rows[-1]["loss/train"] < run.metrics.rows[0]["loss/train"]
 
 
 def test_a_mistake_in_a_new_loss_is_seen_with_no_other_change(opened):
@@ -261,7 +272,7 @@ def test_a_mistake_in_a_new_loss_is_seen_with_no_other_change(opened):
     }
     run = launch.train(config, runs=opened / "runs")
     assert run.status == "failed"
-    assert run.metrics[0]["check/gradient"] > 1e6
+    assert run.metrics.rows[0]["check/gradient"] > 1e6
 
 
 def test_the_nouns_are_there():
