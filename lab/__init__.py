@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lab.record import Sink as Sink
     from lab.referee import Verdict as Verdict
     from lab.spectrum import Spectrum as Spectrum
+    from lab.study.sweep import sweep as sweep
 
 _HOMES = {
     "check": "lab.bench.judge",
@@ -38,6 +39,7 @@ _HOMES = {
     "Spectrum": "lab.spectrum",
     "Step": "lab.probe",
     "Verdict": "lab.referee",
+    "sweep": "lab.study.sweep",
     "train": "lab.launch",
 }
 _ROOMS = ("datasets", "losses", "models", "optimizers", "oracle", "probes", "referee", "spectrum", "testing")

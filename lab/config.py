@@ -106,10 +106,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises: InputError, one line `file:line: dotted.path: what; what to do`.
     """
-    path = Path(path)
-    root = extended(read(path), _KEEP, (path.resolve(),))
-    name = re.sub(r"^[^\w+-]|[^\w.+ -]", "-", path.stem)
-    return _validated(merge(_defaults(root, name), overlay(overrides), _KEEP))
+    return single(tree(path, overrides))
 
 
 def from_mapping(mapping: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Config:
@@ -118,16 +115,57 @@ def from_mapping(mapping: Mapping[str, Any], overrides: Mapping[str, Any] | None
     Raises: InputError, one line `config: dotted.path: what; what to do`.
     """
     place = Place("config")
-    if not isinstance(mapping, Mapping):
-        fail(place, (), f"must be a mapping of keys to values, got {schema.shown(mapping)}")
     try:
-        root = extended(from_python(mapping, place), _KEEP)
-        tree = Node({}, place)
+        root = _of_mapping(mapping)
+        changes = Node({}, place)
         for dotted, value in (overrides or {}).items():
-            tree = merge(tree, nested(dotted, from_python(value, place)))
+            changes = merge(changes, nested(dotted, from_python(value, place)))
     except RecursionError:
         fail(place, (), "nested too deeply")
-    return _validated(merge(_defaults(root, "config"), tree, _KEEP))
+    return single(over(root, changes))
+
+
+def tree(path: str | Path, overrides: Sequence[str] = ()) -> Node:
+    """What a config file says, with all that it extends, the defaults that are trees, and `overrides`; not validated.
+
+    Raises: InputError where a file cannot be read.
+    """
+    path = Path(path)
+    root = extended(read(path), _KEEP, (path.resolve(),))
+    name = re.sub(r"^[^\w+-]|[^\w.+ -]", "-", path.stem)
+    return over(_defaults(root, name), overlay(overrides))
+
+
+def root_of(config: str | Path | Mapping[str, Any]) -> Node:
+    """The tree of a config file or of a mapping; see `tree`."""
+    return _of_mapping(config) if isinstance(config, Mapping) else tree(config)
+
+
+def _of_mapping(mapping: Any) -> Node:
+    place = Place("config")
+    if not isinstance(mapping, Mapping):
+        fail(place, (), f"must be a mapping of keys to values, got {schema.shown(mapping)}")
+    return _defaults(extended(from_python(mapping, place), _KEEP), "config")
+
+
+def over(base: Node, changes: Node) -> Node:
+    """`changes` over the tree `base`; a block that changes its kind is replaced."""
+    return merge(base, changes, _KEEP)
+
+
+def single(root: Node) -> Config:
+    """The config of the one run that a tree means. Raises: InputError where it is wrong, or means several."""
+    sweep = root.value.get("sweep")
+    if sweep is None:
+        return _validated(root)
+    if sweep.value is not None:
+        fail(sweep.place, ("sweep",), "this describes several runs: `lab sweep` makes them, sweep=null leaves it out")
+    return _validated(without_sweep(root))
+
+
+def without_sweep(root: Node) -> Node:
+    """The tree of what is common to all runs of a sweep."""
+    return Node({key: node for key, node in root.value.items() if key != "sweep"}, root.place)
 
 
 def made_of(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> Config:
@@ -190,7 +228,7 @@ def _validated(root: Node) -> Config:
     try:
         made = model.model_validate(raw)
     except ValidationError as error:
-        found += schema.problems(error, model, raw, ["extends"])
+        found += schema.problems(error, model, raw, ["extends", "sweep"])
     if found:
         first = min(found, key=lambda p: (p.absent, root.at(p.path).place.line, p.path))
         fail(root.at(first.path).place, first.path, first.what)

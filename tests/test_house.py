@@ -19,7 +19,16 @@ CLOSED = ("arithmetic", "bench", "curvature", "report", "study")  # packages of 
 
 # Each floor may import from the floors above it in this list, and a file from its own folder's base.
 FLOORS = [
-    {"errors", "pytest_plugin", "verb", "study.table", "arithmetic.number", "report.mathml", "report.heatmap"},
+    {
+        "errors",
+        "pytest_plugin",
+        "verb",
+        "launcher",
+        "study.table",
+        "arithmetic.number",
+        "report.mathml",
+        "report.heatmap",
+    },
     {
         "study.expression",
         "files",
@@ -52,11 +61,13 @@ FLOORS = [
     {"report.derive", "report.html"},
     {"probes", "yamlfile", "progress"},
     {"config", "study.facts"},
-    {"experiment", "study.listing", "study.compare", "study.export"},
+    {"experiment", "study.listing", "study.compare", "study.export", "study.grid"},
     {"trainer", "golden", "goldenfile", "coefficients"},
     {"testing"},
     {"console"},
     {"launch", "checking"},
+    {"study.task"},
+    {"study.sweep"},
     {"__init__", "cli"},
     {"__main__"},
 ]
