@@ -11,7 +11,8 @@ import pytest
 from conftest import PLAIN, TEXT, complaint
 
 import lab.probes
-from lab.config import Config, Preparation, from_mapping, json_schema, load
+from lab.blocks import Preparation
+from lab.config import Config, from_mapping, json_schema, load
 from lab.errors import InputError
 from lab.schema import block
 
