@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from lab.model import Model
     from lab.probe import Probe
 
+MEASURED = ("fit", "gradient", "hvp", "hessian", "spectrum", "descent")  # the probes of a config that names none:
+SHOWN = ("histograms", "hessian_map", "eigenvectors", "landscape", "waterfall")  # numbers, and pictures for the eye
 FOLDERS = {"data": "datasets", "loss": "losses", "model": "models", "optimizer": "optimizers"}
 
 
@@ -36,6 +38,9 @@ class Preparation(Block):
     intercept: bool = Field(True, description="Add a last column of ones.")
     validation: Annotated[float, Ge(0), Lt(1)] = Field(
         0.0, description="The fraction of rows held out; 0 trains on every row."
+    )
+    impute: Literal["mean", "median", "drop"] | None = Field(
+        None, description="What fills a gap: mean or median of the training rows; drop leaves out the row."
     )
 
 
@@ -61,7 +66,7 @@ class Config(Block):
     batch_size: Annotated[int, Ge(1)] | None = Field(None, description="Rows a step; null takes all of them.")
     optimizer: dict[str, Any] = Field(description="The optimizer: the lab's own, or any of torch.optim by name.")
     probe_blocks: dict[str, dict[str, Any]] = Field(
-        {name: {} for name in ("fit", "gradient", "hvp", "hessian", "spectrum", "descent")},
+        {name: {} for name in (*MEASURED, *SHOWN)},
         alias="probes",
         description="What is measured; null switches one off.",
     )

@@ -32,15 +32,21 @@ def test_a_file_gives_typed_values_and_members(here: Path) -> None:
     assert vars(config.probes["spectrum"])["top"] == 3
 
 
+USUAL = [
+    *("fit", "gradient", "hvp", "hessian", "spectrum", "descent"),
+    *("histograms", "hessian_map", "eigenvectors", "landscape", "waterfall"),
+]
+
+
 def test_the_usual_probes_are_on_when_none_is_named() -> None:
     config = from_mapping(PLAIN)
-    assert list(config.probes) == ["fit", "gradient", "hvp", "hessian", "spectrum", "descent"]
+    assert list(config.probes) == USUAL
     assert config.probe_blocks["hessian"]["every"] == 10
 
 
 def test_an_override_changes_one_of_the_usual_probes_and_leaves_the_others() -> None:
     config = from_mapping(PLAIN, {"probes.hessian": None, "probes.spectrum.top": 2})
-    assert list(config.probes) == ["fit", "gradient", "hvp", "spectrum", "descent"]
+    assert list(config.probes) == [name for name in USUAL if name != "hessian"]
     assert config.probe_blocks["spectrum"]["top"] == 2
 
 
