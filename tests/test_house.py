@@ -26,18 +26,14 @@ CLOSED = (
     "study",
 )  # packages of rooms
 
-# Each floor may import from the floors above it in this list, and a file from its own folder's base.
-FLOORS = [
-    set(rooms.split())
-    for rooms in """
-errors pytest_plugin verb arithmetic.number report.mathml report.heatmap
-launcher study.table study.expression report.plot
-files seeds verbs inputs oracle spectrum curvature.krylov record catalog sheet
-csvfile derivation arithmetic.formula arithmetic.differences bench.template events.frame events.server picture.palette
-study.metrics study.display study.crew study.worker launchers
-dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary
-datasets losses models problem board arithmetic.exact preparation.split preparation.recipe events.writer
-rounding optimizer loop arithmetic.truth preparation.data spread
+# Each floor may import from the floors above it, and a file from its own folder's base.
+HOUSE = """
+errors pytest_plugin verb launcher arithmetic.number report.mathml report.heatmap study.table report.plot
+files seeds verbs inputs oracle spectrum curvature.krylov record catalog sheet picture.palette study.expression
+csvfile derivation arithmetic.formula arithmetic.differences bench.template events.frame events.server picture.canvas
+dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary picture.counts study.metrics
+datasets losses models problem board arithmetic.exact preparation.split preparation.recipe events.writer launchers
+rounding optimizer loop arithmetic.truth preparation.data spread study.crew study.display study.worker
 referee curvature.operator optimizers optimizer_schema anatomy residual
 curvature.structure mistake
 curvature.plan mistakes
@@ -53,9 +49,9 @@ identities
 ledger report.page
 report.derive report.html
 probes yamlfile progress
+blocks
 config study.facts
-study.listing study.compare study.export study.grid report.sheet
-experiment display
+experiment display study.listing study.compare study.export study.grid report.sheet
 trainer golden goldenfile coefficients
 testing
 console
@@ -64,8 +60,8 @@ prediction study.task report.run
 study.sweep
 __init__ cli
 __main__
-""".strip().splitlines()
-]
+"""
+FLOORS = [set(floor.split()) for floor in HOUSE.strip().splitlines()]
 SAME_FLOOR_ALLOWED = {("runs", "record"), ("record", "files"), ("loop", "optimizer")}
 
 
