@@ -18,7 +18,7 @@ from lab import blocks, catalog, schema
 from lab.errors import InputError
 from lab.optimizer_schema import torch_kinds, try_options
 from lab.schema import Block
-from lab.yamlfile import Node, Place, dumped, extended, fail, from_python, merge, nested, overlay, read
+from lab.yamlfile import Node, Place, dotted, dumped, extended, fail, from_python, merge, nested, overlay, read
 
 if TYPE_CHECKING:
     from lab.dataset import Dataset
@@ -97,7 +97,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises: InputError, one line `file:line: dotted.path: what; what to do`.
     """
-    return single(tree(path, overrides))
+    return one(tree(path), overlay(overrides))
 
 
 def from_mapping(mapping: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Config:
@@ -106,57 +106,34 @@ def from_mapping(mapping: Mapping[str, Any], overrides: Mapping[str, Any] | None
     Raises: InputError, one line `config: dotted.path: what; what to do`.
     """
     place = Place("config")
-    try:
-        root = _of_mapping(mapping)
-        changes = Node({}, place)
-        for dotted, value in (overrides or {}).items():
-            changes = merge(changes, nested(dotted, from_python(value, place)))
-    except RecursionError:
-        fail(place, (), "nested too deeply")
-    return single(over(root, changes))
-
-
-def tree(path: str | Path, overrides: Sequence[str] = ()) -> Node:
-    """What a config file says, with all that it extends, the defaults that are trees, and `overrides`; not validated.
-
-    Raises: InputError where a file cannot be read.
-    """
-    path = Path(path)
-    root = extended(read(path), _KEEP, (path.resolve(),))
-    name = re.sub(r"^[^\w+-]|[^\w.+ -]", "-", path.stem)
-    return over(_defaults(root, name), overlay(overrides))
-
-
-def root_of(config: str | Path | Mapping[str, Any]) -> Node:
-    """The tree of a config file or of a mapping; see `tree`."""
-    return _of_mapping(config) if isinstance(config, Mapping) else tree(config)
-
-
-def _of_mapping(mapping: Any) -> Node:
-    place = Place("config")
     if not isinstance(mapping, Mapping):
         fail(place, (), f"must be a mapping of keys to values, got {schema.shown(mapping)}")
-    return _defaults(extended(from_python(mapping, place), _KEEP), "config")
+    try:
+        root = tree(mapping)
+        changes = Node({}, place)
+        for key, value in (overrides or {}).items():
+            changes = merge(changes, nested(key, from_python(value, place)))
+    except RecursionError:
+        fail(place, (), "nested too deeply")
+    return one(root, changes)
 
 
-def over(base: Node, changes: Node) -> Node:
-    """`changes` over the tree `base`; a block that changes its kind is replaced."""
-    return merge(base, changes, _KEEP)
+def tree(config: str | Path | Mapping[str, Any]) -> Node:
+    """What a config file or a mapping says, with all that it extends and the defaults that are trees; not validated."""
+    if isinstance(config, Mapping):
+        return _defaults(extended(from_python(config, Place("config")), _KEEP), "config")
+    path = Path(config)
+    name = re.sub(r"^[^\w+-]|[^\w.+ -]", "-", path.stem)
+    return _defaults(extended(read(path), _KEEP, (path.resolve(),)), name)
 
 
-def single(root: Node) -> Config:
-    """The config of the one run that a tree means. Raises: InputError where it is wrong, or means several."""
+def one(root: Node, changes: Node) -> Config:
+    """The config that a tree means with `changes` over it. Raises: InputError where it is wrong, or means several."""
+    root = merge(root, changes, _KEEP)
     sweep = root.value.get("sweep")
-    if sweep is None:
-        return _validated(root)
-    if sweep.value is not None:
+    if sweep is not None and sweep.value is not None:
         fail(sweep.place, ("sweep",), "this describes several runs: `lab sweep` makes them, sweep=null leaves it out")
-    return _validated(without_sweep(root))
-
-
-def without_sweep(root: Node) -> Node:
-    """The tree of what is common to all runs of a sweep."""
-    return Node({key: node for key, node in root.value.items() if key != "sweep"}, root.place)
+    return _validated(Node({key: node for key, node in root.value.items() if key != "sweep"}, root.place))
 
 
 def made_of(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> Config:
@@ -165,8 +142,8 @@ def made_of(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]
     Raises: InputError as `load` and `from_mapping` do.
     """
     if isinstance(config, Mapping):
-        return from_mapping(config, dict(_dotted(overrides)))
-    return load(config, [f"{key}={json.dumps(value)}" for key, value in _dotted(overrides)])
+        return from_mapping(config, dict(dotted(overrides)))
+    return load(config, [f"{key}={json.dumps(value)}" for key, value in dotted(overrides)])
 
 
 def json_schema() -> dict[str, Any]:
@@ -248,14 +225,3 @@ def _rehearse(config: Config, root: Node) -> None:
             make()
         except (InputError, ValueError) as error:
             fail(root.at(path).place, path, str(error))
-
-
-def _dotted(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """A nested mapping as dotted keys with their values; an empty mapping stays a value."""
-    pairs: list[tuple[str, Any]] = []
-    for key, value in nested.items():
-        if isinstance(value, Mapping) and value:
-            pairs += _dotted(value, f"{prefix}{key}.")
-        else:
-            pairs.append((prefix + key, value))
-    return pairs

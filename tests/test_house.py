@@ -28,12 +28,12 @@ CLOSED = (
 
 # Each floor may import from the floors above it, and a file from its own folder's base.
 HOUSE = """
-errors pytest_plugin verb launcher arithmetic.number report.mathml report.heatmap study.table
+errors pytest_plugin verb launcher arithmetic.number report.mathml report.heatmap study.table report.plot
 files seeds verbs inputs oracle spectrum curvature.krylov record catalog sheet picture.palette study.expression
 csvfile derivation arithmetic.formula arithmetic.differences bench.template events.frame events.server picture.canvas
 dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary picture.counts study.metrics
 datasets losses models problem board arithmetic.exact preparation.split preparation.recipe events.writer launchers
-rounding optimizer loop arithmetic.truth preparation.data spread study.crew study.display
+rounding optimizer loop arithmetic.truth preparation.data spread study.crew study.display study.worker
 referee curvature.operator optimizers optimizer_schema anatomy residual
 curvature.structure mistake
 curvature.plan mistakes
@@ -51,12 +51,12 @@ report.derive report.html
 probes yamlfile progress
 blocks
 config study.facts
-experiment display study.listing study.compare study.export study.grid
+experiment display study.listing study.compare study.export study.grid report.sheet
 trainer golden goldenfile coefficients
 testing
 console
 launch checking
-prediction study.task
+prediction study.task report.run
 study.sweep
 __init__ cli
 __main__

@@ -271,7 +271,7 @@ def test_labels_are_predicted_each_for_itself_and_a_sparse_file_may_end_early(tm
     assert prediction.multilabel
     y = torch.tensor([[1, 1], [0, 1], [0, 0], [1, 0]])
     chance = torch.where(y == 1, prediction.probabilities, 1 - prediction.probabilities)
-    assert float(-chance.log().sum(dim=1).mean()) == pytest.approx(run.metrics[-1]["loss/train"], rel=1e-12)
+    assert float(-chance.log().sum(dim=1).mean()) == pytest.approx(run.metrics.rows[-1]["loss/train"], rel=1e-12)
     assert next(prediction.table()) == ["1", "2", "P(1)", "P(2)"]
     (tmp_path / "new").write_text("0 1:1 2:0.5 9:4\n")
     assert lab.predict(run.path, tmp_path / "new").probabilities.tolist() == [prediction.probabilities[0].tolist()]

@@ -23,6 +23,7 @@ from lab.errors import InputError
 from lab.launcher import Outcome
 from lab.launchers.here import Here
 from lab.launchers.processes import Processes
+from lab.launchers.submitit import OneRun
 from lab.runs import list_runs
 from lab.study import crew, grid, sweep
 from lab.study.display import Lines, Quiet
@@ -38,7 +39,7 @@ def file(here) -> str:
 
 
 def points(*words, zipped=False, **more):
-    return grid.points(configs.root_of({**BARE, **more}), words, zipped)
+    return grid.points(configs.tree({**BARE, **more}), words, zipped)
 
 
 def tasks(root, *words, **more):
@@ -350,3 +351,31 @@ def test_no_axis_ends_in_a_traceback(words, file, capsys):
 
 def test_outcomes_travel_as_json():
     assert Outcome(**json.loads(json.dumps(Outcome("finished", "a", "b").__dict__))) == Outcome("finished", "a", "b")
+
+
+@pytest.mark.slow
+def test_jobs_of_submitit_make_the_runs_and_are_put_back_where_they_were(tmp_path):
+    submitit = pytest.importorskip("submitit")
+    found = tasks(tmp_path, "seed=0..1", init=0.1)
+    engine = sweep.engine("submitit", 2, 2, {"cluster": "local", "timeout_min": "10"})
+    swept = sweep.carry_out(found, engine, Quiet())
+    assert swept.code == 0, list(sweep.lines(swept))
+    alone = launch.train(dict(found[1].config), runs=tmp_path / "alone")
+    assert lab.Run.open(swept.outcomes[2].path).metrics["loss/train"] == pytest.approx(alone.metrics["loss/train"])
+    again = OneRun().checkpoint(found[0])
+    assert isinstance(again, submitit.helpers.DelayedSubmission)
+    assert again.function(*again.args).path == swept.outcomes[1].path  # it is done, and is not done again
+
+
+def test_submitit_that_is_not_installed_is_named_with_its_extra(file, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    assert main(["sweep", file, "seed=0..1", "--launcher", "submitit"]) == 2
+    assert "pip install 'lab[submitit]'" in capsys.readouterr().err
+    assert [path.name for path in Path().iterdir()] == ["tiny.yaml"]
+
+
+def test_wrong_options_of_submitit_are_one_line(file, capsys):
+    pytest.importorskip("submitit")
+    for option in ("cluster=nowhere", "timeout=3"):
+        assert main(["sweep", file, "--launcher", "submitit", "--option", option]) == 2
+        assert capsys.readouterr().err.count("\n") == 1

@@ -9,8 +9,9 @@ from typing import Any
 
 from lab.record import Row
 from lab.runs import RunFolder, summary
-from lab.study.facts import Facts, differing, dotted
+from lab.study.facts import Facts, differing
 from lab.study.table import cell, table
+from lab.yamlfile import dotted
 
 MOTION = ("loss/", "step/gradient_norm")  # tags that follow θ alone; others depend on what is measured, and of what
 BEST = {"loss/": min, "accuracy/": max, "check/": max}  # of a check the worst, which is the largest

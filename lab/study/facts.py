@@ -10,7 +10,7 @@ from lab.errors import InputError, guess
 from lab.record import Row, readings
 from lab.runs import RunSummary, list_runs
 from lab.study import expression
-from lab.yamlfile import read
+from lab.yamlfile import dotted, read
 
 OWN = ("status", "step", "name", "seed", "started", "updated", "digest", "path")
 
@@ -70,15 +70,6 @@ def backwards(metrics: Path) -> Iterator[Row]:
             yield readings(lines[number - 1])
         except ValueError as error:
             raise InputError(f"{metrics}:{number}: not a row of metrics: {error}; was the file edited?") from None
-
-
-def dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a tree of mappings with their dotted keys; an empty mapping is a leaf."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from dotted(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def gather(root: str | Path) -> list[Facts]:

@@ -52,14 +52,14 @@ def expand(root: Node, asked: Axes, zipped: bool = False) -> list[Point]:
             group.pop(key, None)
     groups["zip" if zipped else "grid"] |= asked
     _bounded(groups)
-    common = configs.without_sweep(root)
+    common = Node({key: node for key, node in root.value.items() if key != "sweep"}, root.place)
     varied = [key for group in groups.values() for key, values in group.items() if len(values) > 1]
     found: dict[tuple[str, str, int], Point] = {}
     for setting in _settings(groups):
         changes = Node({}, COMMAND)
         for key, value in setting.items():
             changes = merge(changes, nested(key, value))
-        config = configs.single(configs.over(common, changes))
+        config = configs.one(common, changes)
         label = " ".join(f"{key}={_shown(setting[key])}" for key in varied)
         found.setdefault((config.name, config.digest(), config.seed), Point(label, config))
     return list(found.values())

@@ -46,7 +46,7 @@ def sweep(
     """
     place = Place("config")
     axes = {key: [from_python(value, place) for value in values] for key, values in over.items()}
-    found = tasks(grid.expand(configs.root_of(config), axes, pairs), runs)
+    found = tasks(grid.expand(configs.tree(config), axes, pairs), runs)
     swept = carry_out(found, engine(launcher, jobs, len(found), options or {}), Quiet())
     if swept.interrupted:
         raise KeyboardInterrupt

@@ -31,10 +31,11 @@ class Compare(Verb):
             )
         comparison = compare([run.run.path for run in found])
         if options.html is not None:
-            from lab.report.html import write_page
+            from lab.report import sheet
             from lab.report.run import comparison_page
 
-            write_page(options.html, comparison_page(comparison), "--html")
+            path = sheet.writable(options.html, "--html")
+            sheet.write(path, comparison_page(comparison), "--html")
             print(options.html)
             return 0
         for line in lines(comparison):
