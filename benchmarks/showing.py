@@ -1,4 +1,4 @@
-"""What showing a run costs: `python benchmarks/logging.py`, on digits at full batch with everything at its default.
+"""What showing a run costs: `python benchmarks/showing.py`, on digits at full batch with everything at its default.
 
 Two ratios, each taken within one run, medians over several runs:
     in all    seconds spent on histograms, pictures and writing, over the seconds of all other work
