@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lab.launch import train as train
     from lab.loss import Loss as Loss
     from lab.model import Model as Model
+    from lab.prediction import predict as predict
     from lab.probe import Probe as Probe
     from lab.probe import Step as Step
     from lab.problem import Problem as Problem
@@ -38,6 +39,7 @@ _HOMES = {
     "Spectrum": "lab.spectrum",
     "Step": "lab.probe",
     "Verdict": "lab.referee",
+    "predict": "lab.prediction",
     "train": "lab.launch",
 }
 _ROOMS = ("datasets", "losses", "models", "optimizers", "oracle", "probes", "referee", "spectrum", "testing")

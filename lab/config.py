@@ -39,6 +39,9 @@ class Preparation(Block):
     validation: Annotated[float, Ge(0), Lt(1)] = Field(
         0.0, description="The fraction of rows held out; 0 trains on every row."
     )
+    impute: Literal["mean", "median", "drop"] | None = Field(
+        None, description="What fills a gap: mean or median of the training rows; drop leaves out the row."
+    )
 
 
 class Config(Block):

@@ -67,7 +67,14 @@ def launch(experiment: Experiment, root: str | Path, watcher: Watcher, argv: Seq
     config = experiment.config
     origin = provenance(data_sha256=experiment.data.sha256, argv=argv, seed=config.seed)
     folder = RunFolder.create(
-        root, config.name, config.digest(), config.seed, config.dump(), origin, initial_state(experiment)
+        root,
+        config.name,
+        config.digest(),
+        config.seed,
+        config.dump(),
+        origin,
+        initial_state(experiment),
+        experiment.data.recipe.saved(),
     )
     return Run(folder, train_in(experiment, folder, watcher), experiment)
 

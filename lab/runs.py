@@ -1,7 +1,8 @@
 """Run folders: made whole, resumed from what is there, listed.
 
     runs/<name>/<UTC time>-<config hash>-s<seed>/
-      config.yaml  provenance.json  status.json  metrics.jsonl  checkpoints/step-00000100.pt  events.out.tfevents.…
+      config.yaml  provenance.json  preparation.json  status.json  metrics.jsonl
+      checkpoints/step-00000100.pt  events.out.tfevents.…
 
 Every step below is a rename, so that a kill at any moment leaves a folder that is as it was or as it should be.  To
 resume: `load_checkpoint` gives (s, state); `rewind(s)`; open the sinks again, TensorBoard with purge_step=s; go on at
@@ -48,11 +49,13 @@ class RunFolder:
         config_yaml: str,
         provenance: Mapping[str, Any],
         checkpoint: Mapping[str, Any],
+        preparation: Mapping[str, Any] | None = None,
     ) -> "RunFolder":
         """Make a run that can be resumed at step 0, never in a folder that exists.
 
         It is built under a hidden name and renamed when complete.  `checkpoint` is the state at step 0, as for
-        `save_checkpoint`.  Raises InputError when `name` cannot be a folder's name or the place cannot be written.
+        `save_checkpoint`; `preparation` what was fitted on the training rows before it.  Raises InputError when `name`
+        cannot be a folder's name or the place cannot be written.
         """
         parent = Path(root) / _folder_name(name)
         started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -67,6 +70,8 @@ class RunFolder:
         try:
             write_text(building.path / "config.yaml", config_yaml)
             write_text(building.path / "provenance.json", _json(provenance))
+            if preparation is not None:
+                write_text(building.path / "preparation.json", _json(preparation))
             write_text(building.path / "metrics.jsonl", "")
             building.write_status("running", step=0)
             building.save_checkpoint(0, checkpoint)

@@ -143,6 +143,8 @@ def test_a_real_tensorboard_shows_a_resumed_run_step_for_step_and_ends_on_ctrl_c
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        # A suite started in the background is deaf to Ctrl-C, and so would be what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         url = started.stdout.readline().split()[1]

@@ -15,56 +15,43 @@ from lab import catalog, launch
 ROOT = Path(lab.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-CLOSED = ("arithmetic", "bench", "curvature", "events", "picture", "report")  # packages of rooms that belong together
+CLOSED = ("arithmetic", "bench", "curvature", "events", "picture", "preparation", "report")  # packages of rooms
 
 # Each floor may import from the floors above it in this list, and a file from its own folder's base.
 FLOORS = [
-    {"errors", "pytest_plugin", "verb", "arithmetic.number", "report.mathml", "report.heatmap"},
-    {"files", "seeds", "verbs", "inputs", "oracle", "spectrum", "curvature.krylov", "record", "catalog"},
-    {
-        "derivation",
-        "arithmetic.formula",
-        "arithmetic.differences",
-        "bench.template",
-        "events.frame",
-        "events.server",
-        "picture.palette",
-    },
-    {
-        "dataset",
-        "loss",
-        "model",
-        "curvature.certificate",
-        "provenance",
-        "runs",
-        "arithmetic.formulas",
-        "events.summary",
-    },
-    {"datasets", "losses", "models", "problem", "board", "arithmetic.exact", "events.writer"},
-    {"rounding", "optimizer", "loop", "arithmetic.truth", "spread"},
-    {"referee", "curvature.operator", "optimizers", "optimizer_schema", "anatomy", "residual"},
-    {"curvature.structure", "mistake"},
-    {"curvature.plan", "mistakes"},
-    {"curvature.tracking", "doctor"},
-    {"bench.trial", "bench.discern"},
-    {"bench.perturbed"},
-    {"bench.judge"},
-    {"bench.sighting", "bench.backward"},
-    {"bench.userfile"},
-    {"probe", "twin", "summary", "schema", "evidence"},
-    {"identity"},
-    {"identities"},
-    {"ledger", "report.page"},
-    {"report.derive", "report.html"},
-    {"probes", "yamlfile", "progress"},
-    {"config"},
-    {"experiment", "display"},
-    {"trainer", "golden", "goldenfile", "coefficients"},
-    {"testing"},
-    {"console"},
-    {"launch", "checking"},
-    {"__init__", "cli"},
-    {"__main__"},
+    set(rooms.split())
+    for rooms in """
+errors pytest_plugin verb arithmetic.number report.mathml report.heatmap
+files seeds verbs inputs oracle spectrum curvature.krylov record catalog sheet
+csvfile derivation arithmetic.formula arithmetic.differences bench.template events.frame events.server picture.palette
+dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary
+datasets losses models problem board arithmetic.exact preparation.split preparation.recipe events.writer
+rounding optimizer loop arithmetic.truth preparation.data spread
+referee curvature.operator optimizers optimizer_schema anatomy residual
+curvature.structure mistake
+curvature.plan mistakes
+curvature.tracking doctor
+bench.trial bench.discern
+bench.perturbed
+bench.judge
+bench.sighting bench.backward
+bench.userfile
+probe twin summary schema evidence
+identity
+identities
+ledger report.page
+report.derive report.html
+probes yamlfile progress
+config
+experiment display
+trainer golden goldenfile coefficients
+testing
+console
+launch checking
+prediction
+__init__ cli
+__main__
+""".strip().splitlines()
 ]
 SAME_FLOOR_ALLOWED = {("runs", "record"), ("record", "files"), ("loop", "optimizer")}
 
@@ -178,6 +165,19 @@ def test_nobody_waits_for_what_is_not_used():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_training_imports_of_torch_no_more_than_torch_itself(tmp_path):
+    """sympy and torch._dynamo take about as long to import as torch; some small functions of torch bring them in."""
+    code = (
+        "import sys; from lab.cli import main; main(sys.argv[1:]);"
+        "print(sorted({'sympy', 'torch._dynamo', 'sklearn', 'scipy', 'pandas'} & set(sys.modules)))"
+    )
+    config = ROOT.parent / "configs" / "breast_cancer.yaml"
+    words = ["train", str(config), "--runs", str(tmp_path), "steps=2", "probes.hessian=null", "probes.hvp=null"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 NEW = {

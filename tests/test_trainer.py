@@ -128,6 +128,7 @@ def test_an_interrupted_run_goes_on_to_the_bit(tiny, tmp_path, options):
     assert_same_run(whole.path, broken.path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="os.fork is not there")
 def test_a_run_killed_at_any_moment_goes_on_to_the_bit(tiny, tmp_path):
     tiny |= {"steps": 40, "checkpoint_every": 3, "batch_size": 50}

@@ -205,6 +205,10 @@ class Softmax(Loss):
             raise ValueError("softmax wants one class a row, and there are several target columns; use sigmoid")
         return labels.long()
 
+    def probabilities(self, z: Tensor, classes: int) -> Tensor:
+        """p = softmax(z), (N, K)."""
+        return softmax(z)
+
     def fitted(self, labels: Tensor, classes: int) -> Self:
         """This loss, with `balanced` weights n/(K n_c) counted on class indices (N,), ignored ones among them."""
         if self.ignore_index >= classes:
