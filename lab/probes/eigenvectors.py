@@ -32,9 +32,11 @@ class Eigenvectors(Probe):
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
         pixels = grid(step.features[: step.theta.shape[0]])
-        if pixels is None or not step.theta.isfinite().all():
+        if pixels is None:
             return {}
         values, vectors = leading(step)
+        if not len(values):
+            return {}
         images = [
             laid_out(v, pixels)
             for v in vectors.double().cpu().numpy().reshape(*step.theta.shape, -1).transpose(2, 1, 0)

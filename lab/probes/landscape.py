@@ -45,7 +45,7 @@ class Landscape(Probe):
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
         _walk(step.memory, step)
-        if not super().due(step) or step.theta.numel() < 2 or not step.theta.isfinite().all():
+        if not super().due(step):
             return {}
         values, vectors = leading(step)
         if vectors.shape[1] < 2 or not float(values[0]) > 0:
@@ -56,6 +56,8 @@ class Landscape(Probe):
         reach = [_reach(path[:, i], float(values[i]), float(values[0]), float(step.value)) for i in range(2)]
         problem, of = _fewer(step.full, self.rows)
         loss = _losses(problem, step.theta, V, [np.linspace(-r, r, self.points) for r in reach])
+        if not np.isfinite(loss).any():
+            return {}
         title = f"loss in the plane of eigenvectors 1 and 2, step {step.t}{of}"
         return {"picture/landscape": draw(loss, reach, path, title)}
 
