@@ -42,10 +42,10 @@ SHOTS = {
 def train(root: Path) -> None:
     """The runs that are shown."""
     configs = HERE.parent / "configs"
-    launch.train(configs / "digits.yaml", runs=root, steps=30, probes={"hessian": None, "spectrum": {"every": 2}})
+    launch.train(configs / "digits.yaml", runs=root, steps=24, probes={"hessian": None, "spectrum": {"every": 2}})
     for lr in (0.1, 0.5):
         for seed in (0, 1):
-            launch.train(configs / "breast_cancer.yaml", runs=root, seed=seed, steps=30, optimizer={"lr": lr})
+            launch.train(configs / "breast_cancer.yaml", runs=root, seed=seed, steps=20, optimizer={"lr": lr})
 
 
 def shoot(root: Path) -> None:
@@ -56,7 +56,7 @@ def shoot(root: Path) -> None:
             url = f"{urls[runs]}#{dashboard}"
             browser.open("about:blank")
             browser.open(url)
-            browser.wait(complete, seconds=180)
+            browser.wait(complete, seconds=400)
             time.sleep(3)  # what has just come in is drawn
             path = HERE / f"{name}.png"
             browser.shoot(path)
