@@ -77,7 +77,7 @@ class Browser(AbstractContextManager["Browser"]):
         os.close(self._from)
 
     def call(self, method: str, **parameters: Any) -> Any:
-        """The result of a method of the protocol. Raises: RuntimeError where it fails, TimeoutError after five minutes."""
+        """The result of a method of the protocol. Raises: RuntimeError where it fails, TimeoutError."""
         self._count += 1
         message = {"id": self._count, "method": method, "params": parameters}
         if self._session:
