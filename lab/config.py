@@ -66,6 +66,7 @@ class Config(Block):
         description="What is measured; null switches one off.",
     )
     twin: Literal["autograd"] | None = Field(None, description="Train a second copy by autograd, in lockstep.")
+    theorems: list[str] = Field([], description="What the run is held against, when it has ended: lab/theorems.")
     checkpoint_every: Annotated[int, Ge(1)] = Field(100, description="Steps from one checkpoint to the next.")
 
     @overload
@@ -174,6 +175,7 @@ def _model(blocks: Mapping[str, Any], probes: Sequence[str]) -> type[Config]:
     """`Config` with models in place of mappings: `blocks` by key, and the named probes."""
     each: dict[str, Any] = {name: (schema.block("probes", name, tagged=False) | None, None) for name in probes}
     models = {**blocks, "probe_blocks": create_model("Probes", __base__=Block, **each)}
+    models["theorems"] = list[Literal[catalog.names("theorems")]]  # type: ignore[misc]
     fields: dict[str, Any] = {key: (model, Config.model_fields[key]) for key, model in models.items()}
     return create_model("Config", __base__=Config, __doc__=Config.__doc__, **fields)
 
@@ -183,7 +185,7 @@ def _validated(root: Node) -> Config:
     raw = root.plain()
     blocks, found = _choose(raw)
     probes, wrong = _named_probes(root)
-    found += wrong
+    found += wrong + _theorem_names(root)
     if isinstance(raw["probes"], dict):
         raw["probes"] = {name: raw["probes"][name] for name in probes}
     model = _model(blocks, probes)
@@ -244,6 +246,17 @@ def _named_probes(root: Node) -> tuple[list[str], list[Problem]]:
         if probe.empty
     ]
     return [name for name, probe in node.value.items() if name in known and probe.value is not None], found
+
+
+def _theorem_names(root: Node) -> list[Problem]:
+    """What is wrong with the names of theorems."""
+    names = root.plain().get("theorems", [])
+    known = catalog.names("theorems")
+    given = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    unknown = [name for name in given if name not in known]
+    twice = [name for name in given if given.count(name) > 1]
+    found = [Problem(("theorems",), f"unknown theorem {schema.shown(name)}{suggest(name, known)}") for name in unknown]
+    return found + [Problem(("theorems",), f"{schema.shown(name)} is there twice; once is enough") for name in twice]
 
 
 def _absolute(data: dict[str, Any], node: Node) -> dict[str, Any]:

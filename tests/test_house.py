@@ -19,7 +19,7 @@ CLOSED = ("arithmetic", "bench", "curvature", "report")  # packages of rooms tha
 
 # Each floor may import from the floors above it in this list, and a file from its own folder's base.
 FLOORS = [
-    {"errors", "pytest_plugin", "verb", "arithmetic.number", "report.mathml", "report.heatmap"},
+    {"errors", "pytest_plugin", "verb", "arithmetic.number", "report.mathml", "report.heatmap", "report.chart"},
     {"files", "seeds", "verbs", "inputs", "oracle", "spectrum", "curvature.krylov", "record", "catalog"},
     {"derivation", "arithmetic.formula", "arithmetic.differences", "bench.template"},
     {"dataset", "loss", "model", "curvature.certificate", "provenance", "runs", "arithmetic.formulas"},
@@ -35,13 +35,14 @@ FLOORS = [
     {"bench.sighting", "bench.backward"},
     {"bench.userfile"},
     {"probe", "twin", "summary", "schema", "evidence"},
-    {"identity"},
-    {"identities"},
+    {"identity", "rate", "theorem"},
+    {"identities", "theorems"},
     {"ledger", "report.page"},
     {"report.derive", "report.html"},
     {"probes", "yamlfile", "progress"},
     {"config"},
     {"experiment"},
+    {"panel"},
     {"trainer", "golden", "goldenfile", "coefficients"},
     {"testing"},
     {"console"},
