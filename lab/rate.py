@@ -3,11 +3,11 @@
 Line        y = a + s x + ε by least squares; s ± t_{n−2} se(s), t the 97.5 % quantile of Student's distribution. What
             is fitted here is no sample with independent errors but a smooth curve, and its residuals are what the line
             leaves out; the interval says how far the slope depends on where in the window one looks.
-Limit       A curve y(x), x = log t, whose slope tends to a limit: s(x) = s_∞ + c/x + o(1/x), as where y = s_∞ x + c log x
-            + …, or y − s_∞ x tends to a constant (c = 0). The window is cut into BLOCKS of equal length, each gives the
-            slope between its ends, and a line through those against 1/x is read at 1/x = 0. Its interval has, beside
-            the fit's own, the distance between the line through all blocks and the line through the later half: what
-            terms of higher order do to the limit.
+Limit       A curve y(x), x = log t, whose slope tends to a limit at least as fast as 1/x, and from one side: s(x) = s_∞ +
+            O(1/x), as where y = s_∞ x + O(1) or + O(log x). The window is cut into BLOCKS of equal length, each gives the
+            slope between its ends. A line through those against 1/x, read at 1/x = 0, is the limit if the approach is as
+            slow as that; the last block's slope is it if the approach is over. The limit lies between: the interval runs
+            from the one to the other, widened by the line's own interval at 0.
 
 An interval wider than asked for is evidence of nothing.
 
@@ -58,10 +58,10 @@ def limit(t: Tensor, y: Tensor, start: float) -> Slope | None:
     if len(at) != BLOCKS + 1:
         return None
     slopes, middle = y[at].diff() / x[at].diff(), (x[at][1:] + x[at][:-1]) / 2
-    whole = _least_squares(1 / middle, slopes)
-    later = _least_squares(1 / middle[BLOCKS // 2 :], slopes[BLOCKS // 2 :])
-    half = _student(BLOCKS - 2) * whole.zero_error + abs(later.at_zero - whole.at_zero)
-    return Slope(whole.at_zero, half, float(x[0]), float(x[-1]), len(x))
+    fit = _least_squares(1 / middle, slopes)
+    ends = (fit.at_zero, float(slopes[-1]))
+    half = abs(ends[1] - ends[0]) / 2 + _student(BLOCKS - 2) * fit.zero_error
+    return Slope(sum(ends) / 2, half, float(x[0]), float(x[-1]), len(x))
 
 
 def judged(what: str, slope: Slope | None, due: float, widest: float, unit: str = "log t", slack: float = 0.0) -> Evidence:

@@ -22,6 +22,9 @@ from lab.problem import Problem
 from lab.theorem import Condition, Setting
 
 
+MOST = 10**6  # iterations of the support-vector machine: what it leaves undone widens the interval, and is told
+
+
 @dataclass(frozen=True)
 class Margin:
     """The unit separator û (D, K) of the widest margin, and an interval that holds that margin γ."""
@@ -54,12 +57,12 @@ def differences(problem: Problem, kind: str) -> Tensor:
 
 def separable(setting: Setting) -> Condition:
     """Whether some θ labels every row rightly."""
+    import numpy as np
     from scipy.optimize import linprog
 
     A = differences(setting.problem, setting.loss).numpy()
     A = A / abs(A).max()
     rows, P = A.shape
-    import numpy as np
 
     found = linprog(
         np.r_[np.zeros(P), -1.0],
@@ -93,7 +96,7 @@ def max_margin(problem: Problem, kind: str) -> Margin:
 
     A = differences(problem, kind)
     both, signs = torch.cat([A, -A]).numpy(), torch.cat([torch.ones(len(A)), -torch.ones(len(A))]).numpy()
-    machine = SVC(kernel="linear", C=1e12, tol=1e-10).fit(both, signs)
+    machine = SVC(kernel="linear", C=1e12, tol=1e-10, max_iter=MOST).fit(both, signs)
     weights = torch.zeros(2 * len(A), dtype=A.dtype)
     weights[torch.from_numpy(machine.support_).long()] = torch.from_numpy(machine.dual_coef_[0]).abs()
     alpha = weights[: len(A)] + weights[len(A) :]

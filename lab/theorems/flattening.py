@@ -44,9 +44,13 @@ class Flattening(Theorem):
         return {"loss": float(step.value), "lambda_1": float(hessian(step.full, step.theta).values[0])}
 
     def evidence(self, trail: Trail) -> Iterator[Evidence]:
+        waits = _sparse.not_begun(*trail.column("loss"))
+        if waits is not None:
+            yield waits
+            return
         for what, quantity in (("log L", "loss"), ("log λ₁", "lambda_1")):
             t, values = trail.column(quantity)
-            slope = rate.limit(t, values.log(), float(t[-1]) ** 0.5) if len(t) else None
+            slope = rate.limit(t, values.log(), float(t[-1]) ** 0.5)
             yield rate.judged(f"{what} against log t", slope, -1.0, WIDEST)
 
     def picture(self, trail: Trail) -> str:

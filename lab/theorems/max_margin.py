@@ -56,6 +56,7 @@ class MaxMargin(Theorem):
             memory.update(direction=found.direction, lower=found.lower, upper=found.upper)
         u = memory["direction"].to(theta)
         return {
+            "loss": float(step.value),
             "norm": float(theta.norm()),
             "across": float((theta - (theta * u).sum() * u).norm()),
             "apart": float((theta / theta.norm() - u).norm()),
@@ -66,8 +67,9 @@ class MaxMargin(Theorem):
     def evidence(self, trail: Trail) -> Iterator[Evidence]:
         (t, norm), (_, across), (_, apart) = (trail.column(quantity) for quantity in ("norm", "across", "apart"))
         (_, low), (_, high) = trail.column("margin"), trail.column("margin_upper")
-        if not len(t):
-            yield untold("the direction", "it was never measured")
+        waits = _sparse.not_begun(*trail.column("loss"))
+        if waits is not None:
+            yield waits
             return
         gamma = float(low[0])
         margin = Margin(trail.theta, gamma, float(high[0]))
