@@ -24,6 +24,7 @@ BASES = {
     "mistakes": "lab.mistake:Mistake",
     "theorems": "lab.theorem:Theorem",
     "verbs": "lab.verb:Verb",
+    "launchers": "lab.launcher:Launcher",
 }
 
 

@@ -3,11 +3,11 @@
 Line        y = a + s x + ε by least squares; s ± t_{n−2} se(s), t the 97.5 % quantile of Student's distribution. What
             is fitted here is no sample with independent errors but a smooth curve, and its residuals are what the line
             leaves out; the interval says how far the slope depends on where in the window one looks.
-Limit       A curve y(x), x = log t, whose slope tends to a limit at least as fast as 1/x, and from one side: s(x) = s_∞ +
-            O(1/x), as where y = s_∞ x + O(1) or + O(log x). The window is cut into BLOCKS of equal length, each gives the
-            slope between its ends. A line through those against 1/x, read at 1/x = 0, is the limit if the approach is as
-            slow as that; the last block's slope is it if the approach is over. The limit lies between: the interval runs
-            from the one to the other, widened by the line's own interval at 0.
+Limit       A curve y(x), x = log t, whose slope tends to a limit at least as fast as 1/x, and from one side: s(x) = s_∞
+            + O(1/x), as where y = s_∞ x + O(1) or + O(log x). The window is cut into BLOCKS of equal length, each gives
+            the slope between its ends. A line through those against 1/x, read at 1/x = 0, is the limit if the approach
+            is as slow as that; the last block's slope is it if the approach is over. The limit lies between: the
+            interval runs from the one to the other, widened by the line's own interval at 0.
 
 An interval wider than asked for is evidence of nothing.
 
@@ -64,7 +64,9 @@ def limit(t: Tensor, y: Tensor, start: float) -> Slope | None:
     return Slope(sum(ends) / 2, half, float(x[0]), float(x[-1]), len(x))
 
 
-def judged(what: str, slope: Slope | None, due: float, widest: float, unit: str = "log t", slack: float = 0.0) -> Evidence:
+def judged(
+    what: str, slope: Slope | None, due: float, widest: float, unit: str = "log t", slack: float = 0.0
+) -> Evidence:
     """Evidence that a slope is what is due: it lies in its interval, widened by `slack`, a known bias of the fit.
 
     An interval of a half-width above `widest` tells nothing; `unit` names x in the statement of the window.

@@ -1,17 +1,17 @@
 """Theorem: a result about these models, held against a run.
 
 How a theorem gets its figures
-    A trajectory goes by once, and may be stopped and resumed anywhere. So a theorem does what a probe does: at each step
-    `measure` reads the step and returns numbers, which go into metrics.jsonl as theorem/NAME/quantity, exact to the bit.
-    What it keeps from step to step lies in the step's `memory`, which checkpoints hold. When the run has ended,
-    `evidence` is drawn from the recorded rows and from what the run was set up with, and from nothing else: what was
-    recorded can be judged again, a resumed run gets the verdict of the whole one, and rows that were tampered with are
-    found out. Like a probe a theorem never moves θ, and the training loop does not know that there are any.
+    A trajectory goes by once, and may be stopped and resumed anywhere. So a theorem does what a probe does: at each
+    step `measure` reads the step and returns numbers, which go into metrics.jsonl as theorem/NAME/quantity, exact to
+    the bit. What it keeps from step to step lies in the step's `memory`, which checkpoints hold. When the run has
+    ended, `evidence` is drawn from the recorded rows and from what the run was set up with, and from nothing else: what
+    was recorded can be judged again, a resumed run gets the verdict of the whole one, and rows that were tampered with
+    are found out. Like a probe a theorem never moves θ, and the training loop does not know that there are any.
 
 Conditions or evidence
     A condition is of the setting (data, loss, optimizer, start) and known before the first step. Where one is not met
-    the theorem does not apply here, and nothing is measured. What a run did not come to, an optimum or enough decades of
-    steps, is no condition: evidence that would need it says that nothing can be told.
+    the theorem does not apply here, and nothing is measured. What a run did not come to, an optimum or enough decades
+    of steps, is no condition: evidence that would need it says that nothing can be told.
 
 Verdict     a condition is not met                              does not apply here
             a piece of evidence lies outside its band           failed
@@ -130,7 +130,7 @@ class Theorem(ABC):
 
     @abstractmethod
     def conditions(self, setting: Setting) -> Iterator[Condition]:
-        """Yield what the theorem supposes; one that rests on others comes after them, for the first unmet one ends it."""
+        """Yield what the theorem supposes; the first that is not met ends it, so what rests on others comes later."""
 
     def measure(self, step: Step) -> Mapping[str, float]:
         """Return what is to be recorded of a step: numbers by quantity, a word of letters, digits and _."""

@@ -195,7 +195,9 @@ def test_a_failed_theorem_fails_the_run_with_its_figures(tiny, tmp_path, monkeyp
     assert launch.EXIT[run.status] == 1
     assert run.metrics[-1]["theorem/zero_start/held"] == -1
     assert "of what rounding allows" in run.folder.status()["failures"]["theorem/zero_start/verdict"]
-    (line,) = [line for line in summarize(run.path, run.folder.status(), run.metrics) if line.what.startswith("theorem")]
+    (line,) = [
+        line for line in summarize(run.path, run.folder.status(), run.metrics) if line.what.startswith("theorem")
+    ]
     assert line.good is False
     assert line.figures.startswith("failed: ")
 

@@ -47,7 +47,7 @@ class Axis:
 
 
 def chart(title: str, x: Axis, y: Axis, curves: Sequence[Curve]) -> str:
-    """Draw curves; "" where no point of any can be drawn. Non-finite points, and those a log axis lacks, are left out."""
+    """Draw curves; "" where no point of any can be drawn. What is not finite, or not on a log axis, is left out."""
     placed = [(curve, _placed(curve, x, y)) for curve in curves]
     points = [point for _, some in placed for point in some]
     if not points:
@@ -64,8 +64,8 @@ def chart(title: str, x: Axis, y: Axis, curves: Sequence[Curve]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(title)}"><style>{STYLE}</style><rect class="page" width="{WIDTH}" height="{HEIGHT}"/>'
-        f'<text class="title" x="{LEFT}" y="22">{escape(title)}</text>{_grid(x, y, (left, right), (low, high), across, up)}'
-        f"{drawn}{_legend(curves)}</svg>\n"
+        f'<text class="title" x="{LEFT}" y="22">{escape(title)}</text>'
+        f"{_grid(x, y, (left, right), (low, high), across, up)}{drawn}{_legend(curves)}</svg>\n"
     )
 
 
@@ -89,7 +89,11 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _drawn(
-    style: str, i: int, points: list[tuple[float, float]], across: Callable[[float], float], up: Callable[[float], float]
+    style: str,
+    i: int,
+    points: list[tuple[float, float]],
+    across: Callable[[float], float],
+    up: Callable[[float], float],
 ) -> str:
     if style == "dots":
         return "".join(f'<circle class="f{i % 5}" cx="{across(a):.1f}" cy="{up(b):.1f}" r="1.6"/>' for a, b in points)

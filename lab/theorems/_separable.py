@@ -1,10 +1,12 @@
 """Separability and margins, decided by linear and quadratic programs, apart from any training.
 
-Rows a of A: for softmax x_n ⊗ (e_{y_n} − e_k) of every row n and wrong class k, for σ ±x_n ⊗ e_k of every row and label.
+Rows a of A: for softmax x_n ⊗ (e_{y_n} − e_k) of every row n and wrong class k, for σ ±x_n ⊗ e_k of every row and
+            label.
 θ labels every row rightly exactly where Aθ > 0, and the loss goes to 0 along such a θ.
 
 separable   max s with Aθ ≥ s, |θ| ≤ 1 (a linear program): some θ has Aθ > 0 exactly where s > 0.
-overlap     Without one there may still be θ ≠ 0 with Aθ ≥ 0, along which the loss never rises: quasi-separation, with no
+overlap     Without one there may still be θ ≠ 0 with Aθ ≥ 0, along which the loss never rises: quasi-separation, with
+            no
             minimum either. Σ(Aθ)_i largest, subject to Aθ ≥ 0 and |θ| ≤ 1, is 0 exactly where there is no such θ but in
             A's null space (Albert & Anderson, Biometrika 71 (1984)): then a minimum exists.
 margin      γ = max min_i (Aθ)_i over ‖θ‖ = 1, attained by the hard-margin support-vector machine through the origin.
@@ -21,7 +23,6 @@ from torch import Tensor
 from lab.problem import Problem
 from lab.theorem import Condition, Setting
 
-
 MOST = 10**6  # iterations of the support-vector machine: what it leaves undone widens the interval, and is told
 
 
@@ -37,7 +38,7 @@ class Margin:
     def error(self) -> float:
         """A bound on ‖û − the true one‖.
 
-        With w = û/γ̂ feasible and w* the shortest feasible, (w*)ᵀ(w − w*) ≥ 0 gives cos ∠(w, w*) ≥ ‖w*‖/‖w‖ ≥ lower/upper.
+        With w = û/γ̂ feasible and w* the shortest feasible, (w*)ᵀ(w − w*) ≥ 0, so cos ∠(w, w*) ≥ ‖w*‖/‖w‖ ≥ lower/upper.
         """
         return math.sqrt(max(0.0, 2 - 2 * self.lower / self.upper))
 

@@ -1,14 +1,14 @@
 """Separable rows flatten the loss.   L(θ_t) along gradient descent on separable rows, no ridge.
 
 Statement   L(θ_t) falls as 1/t, and λ₁(∇²L(θ_t)) with it: on logarithmic axes both have the slope −1 in the limit.
-Source      Soudry, Hoffer, Nacson, Gunasekar & Srebro, JMLR 19 (2018), Theorem 5 (the loss); Wu, Braverman & Lee, NeurIPS
-            (2023), for any lr. λ₁ between two multiples of L: self_bound, and below.
+Source      Soudry, Hoffer, Nacson, Gunasekar & Srebro, JMLR 19 (2018), Theorem 5 (the loss); Wu, Braverman & Lee,
+            NeurIPS (2023), for any lr. λ₁ between two multiples of L: self_bound, and below.
 Conditions  A plain σ or softmax of a linear model, no ridge, full batch, plain gradient descent, separable rows.
 Quantity    L and λ₁ at steps that are equally far apart in log t.
 Prediction  The limit of d log L/d log t is −1, and that of d log λ₁/d log t too, fitted from step √T on (T the last).
 Proof idea  θ_t = ŵ log t + O(1), ŵ the maximum-margin vector: support vectors have logits log t + O(1), so ℓ ≈ e^{−z} =
-            Θ(1/t), and the others vanish faster. h ≈ ℓ for a row that is nearly certain, so ∇²L ≈ (1/N) Σ ℓ_n x_n x_nᵀ over
-            support vectors, which is Θ(1/t) too.
+            Θ(1/t), and the others vanish faster. h ≈ ℓ for a row that is nearly certain, so ∇²L ≈ (1/N) Σ ℓ_n x_n x_nᵀ
+            over support vectors, which is Θ(1/t) too.
 """
 
 from collections.abc import Iterator, Mapping

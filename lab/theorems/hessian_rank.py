@@ -1,16 +1,16 @@
 """The rank of softmax's Hessian.   z = Xθ, K classes, no ridge.
 
-Statement   rank ∇²L(θ) = (K − 1)·rank X at every finite θ. The null space is {V : XV = a1ᵀ for some a}: the shift common
-            to all classes, and X's own null space.
+Statement   rank ∇²L(θ) = (K − 1)·rank X at every finite θ. The null space is {V : XV = a1ᵀ for some a}: the shift
+            common to all classes, and X's own null space.
 Source      Follows from the factor of lab/losses/softmax.py; Böhning, Ann. Inst. Statist. Math. 44 (1992), §2.
 Conditions  A plain softmax of a linear model, no ridge.
 Quantity    At every step the eigenvalue number (K − 1)·rank X, which is not 0, the largest beyond it, which is, and
             ∇²L (e_d ⊗ 1) for every column d.
 Prediction  Those beyond, and the products, are 0 to rounding; the last one before is not. As p saturates it sinks below
             what rounding can tell from 0: then nothing can be told of the rank from there on.
-Proof idea  VᵀHV = (1/N) Σ Var_{p_n}(x_nᵀV), a sum of variances: 0 exactly where every x_nᵀV is the same for all classes,
-            as all p are above 0. XV = a1ᵀ puts a in X's range: rank X dimensions for a, and K·(D − rank X) for V's part
-            in X's null space: D·K − (K − 1)·rank X together.
+Proof idea  VᵀHV = (1/N) Σ Var_{p_n}(x_nᵀV), a sum of variances: 0 exactly where every x_nᵀV is the same for all
+            classes, as all p are above 0. XV = a1ᵀ puts a in X's range: rank X dimensions for a, and K·(D − rank X) for
+            V's part in X's null space: D·K − (K − 1)·rank X together.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,21 +1,21 @@
 """The outer product of gradients.   ℓ = −log p(y | x; θ), θ̂ the maximum of the likelihood, N rows, no ridge.
 
-Statement   Where the rows were drawn from the model, the mean outer product of gradients, OPG = (1/N) Σ ∇ℓ_n∇ℓ_nᵀ at θ̂,
-            tends to ∇²L(θ̂) as N grows, as 1/√N. Where they were not, it tends to something else.
+Statement   Where the rows were drawn from the model, the mean outer product of gradients, OPG = (1/N) Σ ∇ℓ_n∇ℓ_nᵀ at
+            θ̂, tends to ∇²L(θ̂) as N grows, as 1/√N. Where they were not, it tends to something else.
 Source      White, Econometrica 50 (1982) 1–25, Theorem 4.1: the information matrix test; Chesher (1983), Lancaster
             (1984) for its variance.
 Conditions  A plain softmax, or a plain σ with one logit, of a linear model; no ridge; rows drawn from the model
-            (data.kind synthetic, not separable); rows that overlap; at least 20 rows for each of the R dimensions of H's
-            range.
-Quantity    d_n = ∇ℓ_nᵀ H⁺ ∇ℓ_n − tr H⁺H_n at θ̂, H_n being row n's Hessian; its mean is tr H⁺(OPG − H). And the relative
-            distance ‖OPG − H‖/‖H‖ over the first N/64, N/32, …, N rows, each with its own θ̂.
+            (data.kind synthetic, not separable); rows that overlap; at least 20 rows for each of the R dimensions of
+            H's range.
+Quantity    d_n = ∇ℓ_nᵀ H⁺ ∇ℓ_n − tr H⁺H_n at θ̂, H_n being row n's Hessian; its mean is tr H⁺(OPG − H). And the
+            relative distance ‖OPG − H‖/‖H‖ over the first N/64, N/32, …, N rows, each with its own θ̂.
 Prediction  √N·mean d over its standard deviation is standard normal for large N: within 3.29, as it is in 999 of 1,000
-            runs, so that mean d is of the order 1/√N. The distances are told and drawn beside 1/√N, and not judged: those of
-            a few nested samples scatter too much to fit a slope to.
-Proof idea  E_{y ~ p}[∇ℓ∇ℓᵀ] = H_n (see score_equations), so at the true θ each d_n has mean 0 and their mean is O(1/√N).
-            θ̂ takes up some of it: d's mean is then that of the residual of d regressed on the scores ∇ℓ_n, whose sum is
-            0, and that residual's variance is the right one (Lancaster 1984). If p is not the truth, E[(e_y − p)²] given
-            x is not p(1 − p), and no N mends that.
+            runs, so that mean d is of the order 1/√N. The distances are told and drawn beside 1/√N, and not judged:
+            those of a few nested samples scatter too much to fit a slope to.
+Proof idea  E_{y ~ p}[∇ℓ∇ℓᵀ] = H_n (see score_equations), so at the true θ each d_n has mean 0 and their mean is
+            O(1/√N). θ̂ takes up some of it: d's mean is then that of the residual of d regressed on the scores ∇ℓ_n,
+            whose sum is 0, and that residual's variance is the right one (Lancaster 1984). If p is not the truth,
+            E[(e_y − p)²] given x is not p(1 − p), and no N mends that.
 """
 
 import math
@@ -53,7 +53,7 @@ class InformationEquality(Theorem):
         yield Condition("rows drawn from the model", drawn, f"data.kind {setting.data['kind']}")
         yield has_minimum(setting)
         need = ROWS * math.prod(setting.problem.shape)
-        yield Condition(f"at least {need} rows", setting.problem.N >= need, f"N = {setting.problem.N}")
+        yield Condition(f"at least {need} rows", need <= setting.problem.N, f"N = {setting.problem.N}")
 
     def evidence(self, trail: Trail) -> Iterator[Evidence]:
         problem = trail.setting.problem
@@ -67,7 +67,9 @@ class InformationEquality(Theorem):
             return
         z = statistic(problem, trail.theta)
         N, apart = self._nested(problem, trail.setting.start)
-        growing = f"‖OPG − H‖/‖H‖ is {float(apart[0]):.2g} at N = {int(N[0])}, {float(apart[-1]):.2g} at N = {int(N[-1])}"
+        growing = (
+            f"‖OPG − H‖/‖H‖ is {float(apart[0]):.2g} at N = {int(N[0])}, {float(apart[-1]):.2g} at N = {int(N[-1])}"
+        )
         detail = f"{z:.3g} standard deviations, of the order 1/√N, from 0; {growing}"
         yield Evidence("tr H⁺(OPG − H)", abs(z), 0.0, LEVEL, detail)
 
@@ -85,7 +87,7 @@ class InformationEquality(Theorem):
         for halved in reversed(range(HALVINGS)):
             N = problem.N >> halved
             part = replace(problem, X=problem.X[:N], y=problem.y[:N])
-            found = optimum(part, start) if N > part.shape[0] * part.shape[1] else None
+            found = optimum(part, start) if part.shape[0] * part.shape[1] < N else None
             if found is not None:
                 rows, H = _scores(part, found.theta), part.hessian(found.theta)
                 sizes.append(N)

@@ -1,8 +1,8 @@
 """Steps too long for the curvature, on separable rows.   σ, K = 1, R = max ‖x_n‖, margin γ > 0, N rows, θ₀ = 0, η = lr.
 
-Statement   With η > 2/λ₁(∇²L(θ₀)) gradient descent on the second-order model of L at θ₀ diverges. On L itself it does not:
-            the loss may rise and fall, but by a step τ = O(η) it has come below min(1/(ηR²), log 2/N), from where on it
-            falls at every step, and L_{s+k} ≤ 8/(γ²ηk).
+Statement   With η > 2/λ₁(∇²L(θ₀)) gradient descent on the second-order model of L at θ₀ diverges. On L itself it does
+            not: the loss may rise and fall, but by a step τ = O(η) it has come below min(1/(ηR²), log 2/N), from where
+            on it falls at every step, and L_{s+k} ≤ 8/(γ²ηk).
 Source      Wu, Braverman & Lee, NeurIPS (2023); Wu, Bartlett, Telgarsky & Yu, COLT (2024), PMLR 247:5019–5073: the
             non-monotone phase ends within O(η) steps, then Õ(1/(ηt)). The constants here are those of the proof below.
 Conditions  A plain σ of a linear model, one logit, no ridge, full batch, plain gradient descent from θ = 0, separable
@@ -12,8 +12,8 @@ Quantity    L at every step; the value of the second-order model at the iterates
 Prediction  The first s with L_s ≤ min(1/(ηR²), log 2/N) is at most τ, the least t with
             (R²/γ² + √(0.557 t/η)/γ)/t ≤ ½ min(1/(ηR²), log 2/N). No rise after s, to rounding, and L_{s+k} γ²ηk/8 ≤ 1.
             The model's value grows.
-Proof idea  With G = (1/N) Σ σ(−z_n), z_n = ±x_nᵀθ: ûᵀθ_t ≥ ηγ Σ_{s<t} G_s, and ‖θ_t‖² ≤ 2·0.2785 ηt + η²R² Σ_{s<t} G_s, as
-            z/(1 + e^z) ≤ 0.2785 and ‖∇L‖ ≤ RG, G ≤ 1. By Cauchy–Schwarz Σ G ≤ R²/γ² + √(0.557 t/η)/γ, so some G_s is
+Proof idea  With G = (1/N) Σ σ(−z_n), z_n = ±x_nᵀθ: ûᵀθ_t ≥ ηγ Σ_{s<t} G_s, and ‖θ_t‖² ≤ 2·0.2785 ηt + η²R² Σ_{s<t} G_s,
+            as z/(1 + e^z) ≤ 0.2785 and ‖∇L‖ ≤ RG, G ≤ 1. By Cauchy–Schwarz Σ G ≤ R²/γ² + √(0.557 t/η)/γ, so some G_s is
             below the t-th part. G < 1/(2N) puts every row on its right side, where ℓ ≤ 2σ(−z): L ≤ 2G.
             From there on λ₁ ≤ R²L ≤ 1/η along the step (see self_bound), so L falls by η‖∇L‖²/2 at least, and
             ‖∇L‖ ≥ γG ≥ γL/2 gives 1/L_{t+1} ≥ 1/L_t + ηγ²/8.
@@ -56,7 +56,9 @@ class LargeSteps(Theorem):
         memory, lr = step.memory, step.lr or 0.0
         if "move" not in memory:
             H = step.full.hessian(step.theta)
-            memory.update(H=H, g=step.gradient.reshape(-1), move=torch.zeros(len(H), dtype=H.dtype), L=float(step.value))
+            memory.update(
+                H=H, g=step.gradient.reshape(-1), move=torch.zeros(len(H), dtype=H.dtype), L=float(step.value)
+            )
         H, g, move = (memory[key].to(step.theta) for key in ("H", "g", "move"))
         model = float(memory["L"] + g @ move + move @ H @ move / 2)
         found = {"loss": float(step.value), "rounding": value_bound(step.full, step.theta)}
@@ -86,13 +88,18 @@ class LargeSteps(Theorem):
         s = int(settled[0])
         what = f"{len(rises)} rises, the last at step {int(rises[-1]) if len(rises) else 0}"
         yield Evidence("the loss settles", float(t[s]), 0.0, tau, f"at step {int(t[s])}, due by {tau} ({what})")
-        yield at_most("rises from there on", loss[s:].diff() / (own[s + 1 :] + own[s:-1]), 1.0, t[s + 1 :], "of rounding")
+        yield at_most(
+            "rises from there on", loss[s:].diff() / (own[s + 1 :] + own[s:-1]), 1.0, t[s + 1 :], "of rounding"
+        )
         rate = loss[s + 1 :] * margin**2 * lr * (t[s + 1 :] - t[s]) / 8
         yield at_most("L over 8/(γ²·lr·k)", rate, 1.0, t[s + 1 :], "of it")
 
     def picture(self, trail: Trail) -> str:
         (t, loss), (told, model) = trail.column("loss"), trail.column("model")
-        curves = [Curve("loss", t + 1, loss), Curve("gradient descent on its quadratic model", told + 1, model, "dashed")]
+        curves = [
+            Curve("loss", t + 1, loss),
+            Curve("gradient descent on its quadratic model", told + 1, model, "dashed"),
+        ]
         if len(t) > 1:
             curves.append(Curve("1/t", t[1:] + 1, loss[-1] * t[-1] / t[1:], "dashed"))
         title = f"Too long for the curvature, and all is well (lr = {trail.setting.lr:g})"

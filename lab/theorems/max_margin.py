@@ -1,17 +1,17 @@
 """Gradient descent finds the widest margin.   Separable rows, no ridge; û the unit separator of the widest margin γ.
 
 Statement   θ_t = (û/γ) log t + ρ_t with ρ_t bounded: ‖θ_t‖ grows as (1/γ) log t, and θ_t/‖θ_t‖ tends to û as 1/log t.
-Source      Soudry, Hoffer, Nacson, Gunasekar & Srebro, JMLR 19 (2018), Theorems 3 (binary) and 7 (softmax); Wu, Braverman
-            & Lee, NeurIPS (2023), for any lr of σ.
+Source      Soudry, Hoffer, Nacson, Gunasekar & Srebro, JMLR 19 (2018), Theorems 3 (binary) and 7 (softmax); Wu,
+            Braverman & Lee, NeurIPS (2023), for any lr of σ.
 Conditions  A plain σ or softmax of a linear model, no ridge, full batch, plain gradient descent, separable rows; for
             softmax lr < 2/B (see monotone_descent).
 Quantity    ‖θ_t‖, the part of θ_t that is perpendicular to û, and ‖θ_t/‖θ_t‖ − û‖; û and γ by scikit-learn's
             support-vector machine, in an interval that its dual proves.
-Prediction  d‖θ‖/d log t tends to 1/γ, and the slope of the perpendicular part to 0, both in units of 1/γ and fitted from
-            step √T on. The distance of the directions is then perpendicular part over norm: as 1/log t.
-Proof idea  In the limit −∇L is a combination of support vectors weighted by e^{−z}. A direction in which θ/‖θ‖ is stationary
-            is one of its own gradients': a combination of support vectors with weights ≥ 0, which are the optimality
-            conditions of the support-vector machine. With e^{−z} ∼ 1/t each step adds O(1/t): log t in all.
+Prediction  d‖θ‖/d log t tends to 1/γ, and the slope of the perpendicular part to 0, both in units of 1/γ and fitted
+            from step √T on. The distance of the directions is then perpendicular part over norm: as 1/log t.
+Proof idea  In the limit −∇L is a combination of support vectors weighted by e^{−z}. A direction in which θ/‖θ‖ is
+            stationary is one of its own gradients': a combination of support vectors with weights ≥ 0, which are the
+            optimality conditions of the support-vector machine. With e^{−z} ∼ 1/t each step adds O(1/t): log t in all.
 """
 
 import math

@@ -6,10 +6,10 @@ Statement   Near the optimum λ₊ ≤ C λ²: convergence is quadratic. At ever
 Source      Bach, Electron. J. Statist. 4 (2010), prop. 1; Boyd & Vandenberghe, Convex Optimization (2004), §9.5–9.6.
 Conditions  A plain σ or softmax of a linear model, full batch, the optimizer newton without damping.
 Quantity    λ, δ, and at each step the generalised eigenvalues μ of (H(θ₊), H(θ)) on H's range; the fall of L.
-Prediction  |log μ| ≤ δ, and the fall within its two bounds, to rounding. log λ₊ against log λ has slope 2 over the whole
-            steps with δ ≤ 1 whose λ₊ stands clear above rounding.
-Proof idea  f(t) = uᵀH(θ + tΔ)u has |f′| ≤ δf by self-concordance, so log f moves by at most δ; integrated twice it bounds
-            the fall. g₊ = ∫(H(θ + sΔ) − H(θ))Δ ds gives ‖g₊‖_{H⁻¹} ≤ λ(e^δ − 1 − δ)/δ = λδ/2 + …, and δ = O(λ).
+Prediction  |log μ| ≤ δ, and the fall within its two bounds, to rounding. log λ₊ against log λ has slope 2 over the
+            whole steps with δ ≤ 1 whose λ₊ stands clear above rounding.
+Proof idea  f(t) = uᵀH(θ + tΔ)u has |f′| ≤ δf by self-concordance, so log f moves by at most δ; integrated twice it
+            bounds the fall. g₊ = ∫(H(θ + sΔ) − H(θ))Δ ds gives ‖g₊‖_{H⁻¹} ≤ λ(e^δ − 1 − δ)/δ = λδ/2 + …, and δ = O(λ).
             Rounding: the eigenvalues of H₊ and of H in H's own norm are each off by at most their radius over λ_min.
 """
 
@@ -88,9 +88,7 @@ class NewtonConvergence(Theorem):
         (t, decrement), (_, floor) = trail.column("decrement"), trail.column("floor")
         (moved, drift), (_, whole) = trail.column("drift"), trail.column("whole")
         near = dict(zip(moved.tolist(), ((drift <= 1) & (whole == 1)).tolist(), strict=True))
-        fit = [
-            i for i in range(len(t) - 1) if near.get(float(t[i])) and decrement[i + 1] > CLEAR * floor[i + 1]
-        ]
+        fit = [i for i in range(len(t) - 1) if near.get(float(t[i])) and decrement[i + 1] > CLEAR * floor[i + 1]]
         at = torch.tensor(fit, dtype=torch.long)
         return decrement[at], decrement[at + 1], t[at]
 

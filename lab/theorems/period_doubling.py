@@ -1,20 +1,21 @@
-"""Gradient descent around the edge of stability.   σ, one logit, rows that overlap; θ* the minimum, λᵢ the eigenvalues of
-∇²L(θ*), η = lr.
+"""Gradient descent around the edge of stability.   σ, one logit, rows that overlap; θ* minimises L, λᵢ are the
+eigenvalues of ∇²L(θ*), η = lr.
 
 Statement   η < 2/λ₁: θ* attracts what starts near it, at max |1 − ηλᵢ|. η > 2/λ₁: θ* repels, and a cascade of period
-            doublings begins: gradient descent ends on a cycle, or on nothing that repeats. In one dimension η ≤ 1/λ₁ leads
-            to θ* from everywhere; for every η between 1/λ₁ and 2/λ₁ there are rows for which it may end on a stable cycle.
+            doublings begins: gradient descent ends on a cycle, or on nothing that repeats. In one dimension η ≤ 1/λ₁
+            leads to θ* from everywhere; for every η between 1/λ₁ and 2/λ₁ there are rows for which it may end on a
+            stable cycle.
 Source      Meng, Orvieto, Cao & De Sa, Gradient descent on logistic regression with non-separable data and large step
             sizes (2024), arXiv:2406.05033; for the bifurcation Strogatz, Nonlinear Dynamics and Chaos, §10.4.
 Conditions  A plain σ of a linear model, one logit, full batch, plain gradient descent, rows that overlap.
-Quantity    ‖θ_t − θ*‖, ‖θ_t − θ_{t−1}‖ and ‖θ_t − θ_{t−2}‖, θ* by Newton's method; the period of the orbit, had by going on
-            from where training ended, and the multiplier of the cycle, the largest |eigenvalue| of the product of
-            I − η∇²L along it.
+Quantity    ‖θ_t − θ*‖, ‖θ_t − θ_{t−1}‖ and ‖θ_t − θ_{t−2}‖, θ* by Newton's method; the period of the orbit, had by
+            going on from where training ended, and the multiplier of the cycle, the largest |eigenvalue| of the product
+            of I − η∇²L along it.
 Prediction  Over the last half of the run the step over its rounding tells whether it moves. ηλ₁ > 2: it moves, and the
-            period is above 1. ηλ₁ < 2: it goes to θ* at the rate given, or, with ηλ₁ > 1 in one dimension, it is on a cycle
-            whose multiplier is below 1. ηλ₁ ≤ 1 in one dimension: it goes to θ*.
-Proof idea  The map T(θ) = θ − η∇L(θ) has the derivative I − η∇²L, and at ηλ₁ = 2 its eigenvalue passes −1: a flip. A cycle
-            attracts what is near where the derivative of T applied around it has all |eigenvalues| below 1.
+            period is above 1. ηλ₁ < 2: it goes to θ* at the rate given, or, with ηλ₁ > 1 in one dimension, it is on a
+            cycle whose multiplier is below 1. ηλ₁ ≤ 1 in one dimension: it goes to θ*.
+Proof idea  The map T(θ) = θ − η∇L(θ) has the derivative I − η∇²L, and at ηλ₁ = 2 its eigenvalue passes −1: a flip. A
+            cycle attracts what is near where the derivative of T applied around it has all |eigenvalues| below 1.
 """
 
 import math

@@ -1,25 +1,25 @@
 """What a ridge buys.   L + (ρ/2)‖θ‖² with every entry of θ held, λ₁ … the eigenvalues of its Hessian, κ = λ₁/ρ.
 
 Statement   All eigenvalues are at least ρ, everywhere. Gradient descent with lr = 2/(λ₁ + ρ), λ₁ at the optimum θ*,
-            contracts there: ‖θ_{t+1} − θ*‖ ≈ (κ − 1)/(κ + 1) ‖θ_t − θ*‖, the least factor that any constant lr can promise
-            of eigenvalues in [ρ, λ₁].
+            contracts there: ‖θ_{t+1} − θ*‖ ≈ (κ − 1)/(κ + 1) ‖θ_t − θ*‖, the least factor that any constant lr can
+            promise of eigenvalues in [ρ, λ₁].
 Source      Polyak, Introduction to Optimization (1987), §1.4; Nesterov, Lectures on Convex Optimization (2018), §2.1.5.
 Conditions  A plain σ or softmax of a linear model, full batch, plain gradient descent, a ridge on every row of θ
             (ridge_intercept), and an lr that is 2/(λ₁ + ρ) to four digits.
 Quantity    λ_min at every step; e_t = ‖θ_t − θ*‖, θ* found by Newton's method; δ_t, the largest drift of a row's logits
             between θ_t and θ*.
-Prediction  λ_min ≥ ρ, to rounding. e_{t+1} ≤ q(δ_t) e_t at every step, to rounding, where q(δ) = max |1 − lr λ| over λ in
-            [e^{−δ}λ_min*, e^δ λ₁*]. The slope of log e_t against t is log((κ − 1)/(κ + 1)) over the window where δ ≤ 1/100.
+Prediction  λ_min ≥ ρ, to rounding. e_{t+1} ≤ q(δ_t) e_t at every step, to rounding, where q(δ) = max |1 − lr λ| over λ
+            in [e^{−δ}λ_min*, e^δ λ₁*]. The slope of log e_t against t is log((κ − 1)/(κ + 1)) over the window where δ ≤
+            1/100.
 Proof idea  ∇²(L + ρ/2‖θ‖²) = ∇²L + ρI, and ∇²L ⪰ 0. θ_{t+1} − θ* = (I − lr H̄)(θ_t − θ*), H̄ the mean Hessian between
-            the two, which self-concordance holds within e^{±δ} of that at θ*. At lr = 2/(λ₁ + ρ) the ends of [ρ, λ₁] both
-            have |1 − lr λ| = (κ − 1)/(κ + 1). In the window the slope may be off by log(q(1/100)/q(0)).
+            the two, which self-concordance holds within e^{±δ} of that at θ*. At lr = 2/(λ₁ + ρ) the ends of [ρ, λ₁]
+            both have |1 − lr λ| = (κ − 1)/(κ + 1). In the window the slope may be off by log(q(1/100)/q(0)).
 """
 
 import math
 from collections.abc import Iterator, Mapping
 
 import torch
-from torch import Tensor
 
 from lab import rate
 from lab.evidence import Evidence, untold
@@ -57,7 +57,9 @@ class RidgeContraction(Theorem):
             memory.update(optimum=theta if found is None else found.theta, error=math.inf if not found else found.error)
         e, here = theta - memory["optimum"].to(theta), hessian(problem, theta)
         u, lr = torch.finfo(theta.dtype).eps / 2, step.lr or 0.0
-        own = lr * float(gradient_bound(problem, theta).norm()) + 2 * u * float(theta.norm() + lr * step.gradient.norm())
+        own = lr * float(gradient_bound(problem, theta).norm()) + 2 * u * float(
+            theta.norm() + lr * step.gradient.norm()
+        )
         return {
             "smallest": float(here.values[-1]),
             "radius": here.radius,

@@ -2,16 +2,16 @@
 
 Statement   With lr ≤ 2/B, ∇²L ⪯ B everywhere, the trajectories of two implementations of one gradient are never further
             apart than the sum of what rounding does at each step: the bound grows no faster than linearly in t.
-Source      Rockafellar (1976) and Bauschke & Combettes, Convex Analysis and Monotone Operator Theory (2011), cor. 18.16,
-            for I − lr∇L being non-expansive; the rounding is that of `lab.rounding`.
+Source      Rockafellar (1976) and Bauschke & Combettes, Convex Analysis and Monotone Operator Theory (2011), cor.
+            18.16, for I − lr∇L being non-expansive; the rounding is that of `lab.rounding`.
 Conditions  A plain σ or softmax of a linear model, full batch, plain gradient descent, lr ≤ 2/B with
             B = c λ₁(XᵀX)/N + ρ, and `twin: autograd`.
 Quantity    The twin's distance at every step (twin/drift, the largest entry), and the accumulated bound b_t.
 Prediction  drift_t ≤ b_t at every step.
 Proof idea  L convex with ∇²L ⪯ B makes ∇L 1/B-cocoercive, so T = I − lr∇L has ‖Tθ − Tφ‖ ≤ ‖θ − φ‖ for lr ≤ 2/B. Each
-            implementation computes T to lr‖δg‖ + u(‖θ₊‖ + lr‖g‖), where δg ≤ `gradient_bound` entrywise; two of them add
-            twice that. So b_{t+1} = b_t + 2(lr‖δg_t‖ + u(‖θ_t‖ + 2 lr‖g_t‖)), b₀ = 0. The bound is of the norm, and an
-            entry is no larger. (δg is computed at the run's θ; at the twin's it differs by terms of order u².)
+            implementation computes T to lr‖δg‖ + u(‖θ₊‖ + lr‖g‖), where δg ≤ `gradient_bound` entrywise; two of them
+            add twice that. So b_{t+1} = b_t + 2(lr‖δg_t‖ + u(‖θ_t‖ + 2 lr‖g_t‖)), b₀ = 0. The bound is of the norm, and
+            an entry is no larger. (δg is computed at the run's θ; at the twin's it differs by terms of order u².)
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,18 +1,19 @@
 """At a maximum of the likelihood.   ℓ = −log p(y | x; θ), z = Xθ with an intercept, N rows, no ridge.
 
-Statement   At the maximum Σ_n p_nk = Σ_n y_nk for every class k: the model's mean is the data's (the score equations of the
-            intercept). The observed information, N∇²L, is the expected one, the Fisher information
+Statement   At the maximum Σ_n p_nk = Σ_n y_nk for every class k: the model's mean is the data's (the score equations of
+            the intercept). The observed information, N∇²L, is the expected one, the Fisher information
             Σ_n E_{y ~ p_n}[∇ℓ ∇ℓᵀ], at every θ, the maximum among them.
 Source      McCullagh & Nelder, Generalized Linear Models, 2nd ed. (1989), §2.5 and §4.4; Efron & Hinkley, Biometrika 65
             (1978).
-Conditions  A plain softmax, or a plain σ with one logit, of a linear model; an intercept; no ridge; rows that overlap, so
-            that a maximum exists.
-Quantity    Where training ended: ∇L in units of its rounding, Σp − Σy, and F − ∇²L, F summed over the labels that each row
-            could have had.
+Conditions  A plain softmax, or a plain σ with one logit, of a linear model; an intercept; no ridge; rows that overlap,
+            so that a maximum exists.
+Quantity    Where training ended: ∇L in units of its rounding, Σp − Σy, and F − ∇²L, F summed over the labels that each
+            row could have had.
 Prediction  Where ∇L vanishes to rounding, so does Σp − Σy. F = ∇²L, to the rounding of both.
-Proof idea  ∂L/∂(intercept of k) = (1/N) Σ (p_nk − y_nk), which is 0 at the maximum. With canonical links ∇ℓ = (p − e_y) ⊗ x,
-            and E(p − e_y)(p − e_y)ᵀ = diag p − ppᵀ is the logit Hessian, in which y does not occur.
-            p is had here as e^{−ℓ}, from the values of the loss alone, and F from its gradients: neither uses the Hessian.
+Proof idea  ∂L/∂(intercept of k) = (1/N) Σ (p_nk − y_nk), which is 0 at the maximum. With canonical links ∇ℓ = (p − e_y)
+            ⊗ x, and E(p − e_y)(p − e_y)ᵀ = diag p − ppᵀ is the logit Hessian, in which y does not occur.
+            p is had here as e^{−ℓ}, from the values of the loss alone, and F from its gradients: neither uses the
+            Hessian.
 """
 
 from collections.abc import Iterator
@@ -56,7 +57,9 @@ class ScoreEquations(Theorem):
         if not excess <= 1:
             yield untold("Σp − Σy", f"training ended off the maximum, ∇L is {excess:.2g} times its rounding")
             return
-        y = torch.stack([(_labels(problem, c) == problem.y).reshape(problem.N, -1).all(dim=1) for c in range(len(p.T))], 1)
+        y = torch.stack(
+            [(_labels(problem, c) == problem.y).reshape(problem.N, -1).all(dim=1) for c in range(len(p.T))], 1
+        )
         left = (p.sum(dim=0) - y.to(p).sum(dim=0)).abs()
         # One softmax logit each, or σ's one: both classes' sums then are off by the same.
         own_sum = problem.N * 4 * own[-1] + (gamma(problem.N, theta.dtype) + 64 * u) * p.sum(dim=0)
@@ -65,7 +68,7 @@ class ScoreEquations(Theorem):
 
     def picture(self, trail: Trail) -> str:
         problem = trail.setting.problem
-        p, F = likelihood(problem, trail.theta)
+        _, F = likelihood(problem, trail.theta)
         H = problem.hessian(trail.theta)
         curves = (
             Curve("Fisher information", range(1, len(F) + 1), torch.linalg.eigvalsh(F).flip(0).clamp(min=0), "dots"),

@@ -6,7 +6,8 @@ Source      Taylor's theorem; Boyd & Vandenberghe, Convex Optimization (2004), �
             Optimization (2006), §2.1.
 Conditions  A plain σ or softmax of a linear model, full batch.
 Quantity    At steps 1, 2, 4, 8, … and the last: L at h = 2⁻², …, 2⁻⁴⁰, s being such that the row whose logits move the
-            most moves by 1 at h = 1; the order at which the remainder vanishes, fitted above the noise (`lab.evidence`).
+            most moves by 1 at h = 1; the order at which the remainder vanishes, fitted above the noise
+            (`lab.evidence`).
 Prediction  No fall above the first-order one, to rounding. An order of 3, or 4 where the third derivative along Δ is 0.
             A wrong gradient leaves an order of 1, a wrong Hessian one of 2.
 Proof idea  A convex function lies above its tangent. The remainder is (h³/6) ∇³L[Δ, Δ, Δ] + O(h⁴), and by

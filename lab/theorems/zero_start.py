@@ -5,8 +5,8 @@ Source      Böhning, Ann. Inst. Statist. Math. 44 (1992), §3, for the Kronecke
 Conditions  A plain softmax of a linear model, no ridge, training that starts at θ = 0.
 Quantity    All D·K eigenvalues at step 0, against the D of XᵀX/(NK).
 Prediction  The two lists agree to rounding.
-Proof idea  All p are 1/K, so every row has the one logit Hessian (1/K)(I − 11ᵀ/K), a projector over K of rank K − 1, and
-            ∇²L = XᵀX/N ⊗ (1/K)(I − 11ᵀ/K). The eigenvalues of a Kronecker product are the products.
+Proof idea  All p are 1/K, so every row has the one logit Hessian (1/K)(I − 11ᵀ/K), a projector over K of rank K − 1,
+            and ∇²L = XᵀX/N ⊗ (1/K)(I − 11ᵀ/K). The eigenvalues of a Kronecker product are the products.
 """
 
 from collections.abc import Iterator, Mapping
