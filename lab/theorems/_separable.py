@@ -15,6 +15,7 @@ margin      γ = max min_i (Aθ)_i over ‖θ‖ = 1, attained by the hard-margi
 """
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +24,7 @@ from torch import Tensor
 from lab.problem import Problem
 from lab.theorem import Condition, Setting
 
-MOST = 10**6  # iterations of the support-vector machine: what it leaves undone widens the interval, and is told
+MOST = 10**5  # iterations of the support-vector machine: what it leaves undone widens the interval, and is told
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,9 @@ def max_margin(problem: Problem, kind: str) -> Margin:
 
     A = differences(problem, kind)
     both, signs = torch.cat([A, -A]).numpy(), torch.cat([torch.ones(len(A)), -torch.ones(len(A))]).numpy()
-    machine = SVC(kernel="linear", C=1e12, tol=1e-10, max_iter=MOST).fit(both, signs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it stopped early is told by the interval
+        machine = SVC(kernel="linear", C=1e12, tol=1e-6, max_iter=MOST).fit(both, signs)
     weights = torch.zeros(2 * len(A), dtype=A.dtype)
     weights[torch.from_numpy(machine.support_).long()] = torch.from_numpy(machine.dual_coef_[0]).abs()
     alpha = weights[: len(A)] + weights[len(A) :]
