@@ -20,9 +20,18 @@ CLOSED = ("arithmetic", "bench", "curvature", "report")  # packages of rooms tha
 # Each floor may import from the floors above it in this list, and a file from its own folder's base.
 FLOORS = [
     {"errors", "pytest_plugin", "verb", "arithmetic.number", "report.mathml", "report.heatmap"},
-    {"files", "seeds", "verbs", "inputs", "oracle", "spectrum", "curvature.krylov", "record", "catalog"},
+    {"files", "seeds", "verbs", "inputs", "oracle", "spectrum", "curvature.krylov", "record", "catalog", "stability"},
     {"derivation", "arithmetic.formula", "arithmetic.differences", "bench.template"},
-    {"dataset", "loss", "model", "curvature.certificate", "provenance", "runs", "arithmetic.formulas"},
+    {
+        "dataset",
+        "loss",
+        "model",
+        "curvature.certificate",
+        "curvature.density",
+        "provenance",
+        "runs",
+        "arithmetic.formulas",
+    },
     {"datasets", "losses", "models", "problem", "board", "arithmetic.exact"},
     {"rounding", "optimizer", "loop", "arithmetic.truth"},
     {"referee", "curvature.operator", "optimizers", "optimizer_schema", "anatomy", "residual"},
