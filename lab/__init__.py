@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from lab.launch import train as train
     from lab.loss import Loss as Loss
     from lab.model import Model as Model
+    from lab.prediction import predict as predict
     from lab.probe import Probe as Probe
     from lab.probe import Step as Step
     from lab.problem import Problem as Problem
     from lab.record import Sink as Sink
     from lab.referee import Verdict as Verdict
     from lab.spectrum import Spectrum as Spectrum
+    from lab.study.sweep import sweep as sweep
 
 _HOMES = {
     "check": "lab.bench.judge",
@@ -38,6 +40,8 @@ _HOMES = {
     "Spectrum": "lab.spectrum",
     "Step": "lab.probe",
     "Verdict": "lab.referee",
+    "predict": "lab.prediction",
+    "sweep": "lab.study.sweep",
     "train": "lab.launch",
 }
 _ROOMS = ("datasets", "losses", "models", "optimizers", "oracle", "probes", "referee", "spectrum", "testing")

@@ -30,6 +30,7 @@ from lab.loss import Loss
 class Targets:
     """What the targets r and the weight a are made of: e (N, K), w and ρ (K,), α, m (N, 1); `joint` for softmax.
 
+    Where each element comes with a weight of its own, m is that, (N, K).
     `share` is 1/K where the loss averages over its K labels, else 1. `by_weight` says whether the mean divides by the
     weight of the rows that count, as it does with class indices, or by the number of rows. An ignored row has the e of
     its class where it names one, else 0.
@@ -52,7 +53,11 @@ class Targets:
     @property
     def mass(self) -> Tensor:
         """What each row counts for in a mean, (N, 1)."""
-        return self.kept * (self.w * self.e).sum(dim=1, keepdim=True) if self.by_weight else torch.ones_like(self.kept)
+        return (
+            self.kept * (self.w * self.e).sum(dim=1, keepdim=True)
+            if self.by_weight
+            else self.e.new_ones(len(self.e), 1)
+        )
 
     def weighted(self) -> tuple[Tensor, Tensor]:
         """r (N, K) and a, (N, 1) or (N, K)."""
@@ -137,4 +142,6 @@ def _read(loss: Loss, z: Tensor, y: Tensor, joint: bool) -> Targets:
         within = (y >= 0) & (y < K)
         e = torch.nn.functional.one_hot(torch.where(within, y, 0), K).to(z) * within[:, None]
         kept = (within & (y != getattr(loss, "ignore_index", K))).to(z)[:, None]
+    elif y.ndim == 3:
+        e, kept = y.unbind(2)
     return Targets(e, option("weight"), option("pos_weight"), alpha, kept, joint, share, by_weight=indices)

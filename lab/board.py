@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.errors import InputError
-from lab.record import serve
+from lab.events.server import serve
 from lab.runs import find_runs
 
-# TensorBoard keeps 1,000 points a tag otherwise, and scalars=0, which should mean all, returns nothing.
-_SAMPLES = "--samples_per_plugin=scalars=100000,images=100,histograms=500"
+# TensorBoard keeps 1,000 points a tag otherwise, and 10 texts; and scalars=0, which should mean all, returns nothing.
+_SAMPLES = "--samples_per_plugin=scalars=100000,images=100,histograms=500,text=1000"
 
 
 def board(

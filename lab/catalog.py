@@ -23,6 +23,7 @@ BASES = {
     "identities": "lab.identity:Identity",
     "mistakes": "lab.mistake:Mistake",
     "verbs": "lab.verb:Verb",
+    "launchers": "lab.launcher:Launcher",
 }
 
 

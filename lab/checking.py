@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import catalog
+from lab import catalog, console
 from lab.errors import InputError, suggest
 from lab.referee import Verdict, Who
 
@@ -44,7 +44,7 @@ def check(words: Sequence[str], report: str | None = None) -> int:
     if report is not None:
         html.writable(report)
     named = [word for word in words if word in statements]
-    seen, judged = _judged([word for word in words if word not in statements])
+    seen, judged = _judged(_subjects([word for word in words if word not in statements]))
     findings: dict[str, Finding] = {}
     codes, tallies = [0], list[str]()
     if named or not words:
@@ -55,41 +55,62 @@ def check(words: Sequence[str], report: str | None = None) -> int:
         tallies.append(ledger.tally(findings))
     if judged:
         rows = [(name, verdict) for name, _, verdicts in judged for verdict in verdicts]
-        print(*seen, sep="\n")
-        codes.append(show(rows))
+        if sys.stdout.isatty():
+            _table(rows)
+        print(tally(rows))
+        codes.append(1 if any(not verdict.passed for _, verdict in rows) else 0)
         tallies += [*seen, tally(rows)]
     if report is not None:
         html.write(Path(report), [*html.of_ledger(findings), *html.of_subjects(judged)], tallies)
     return max(codes)
 
 
-def _judged(words: Sequence[str]) -> tuple[list[str], list[Judged]]:
-    """What the inputs show of mistakes, proved before they are used; and the verdicts at them."""
+def _subjects(words: Sequence[str]) -> list[tuple[str, "Subject"]]:
+    """What the files and losses of these names hold that can be judged."""
     if not words:
-        return [], []
-    from lab.bench import judge, sighting, userfile
+        return []
+    from lab.bench import judge, userfile
 
-    found: list[tuple[str, judge.Subject]] = []
+    found: list[tuple[str, Subject]] = []
     for word in words:
         if word.endswith(".py"):
             found += userfile.subjects(Path(word))
         else:
             found.append((word, judge.subject(catalog.get("losses", word)())))
-    seen = [said for name, subject in found for said in sighting.lines(name, subject)]
-    return seen, [(name, subject, list(judge.verdicts(subject))) for name, subject in found]
+    return found
 
 
-def show(rows: Sequence[Row]) -> int:
-    """Print the verdicts, in a table on a terminal and in plain lines elsewhere; return the exit code."""
-    if sys.stdout.isatty():
-        _table(rows)
-    else:
-        for name, verdict in rows:
-            print(line(name, verdict))
-            for more in verdict.diagnosis.splitlines():
-                print(f"    {more}")
-    print(tally(rows))
-    return 1 if any(not verdict.passed for _, verdict in rows) else 0
+def _judged(found: Sequence[tuple[str, "Subject"]]) -> tuple[list[str], list[Judged]]:
+    """What the inputs show of mistakes, proved before they are used; and the verdicts at them.
+
+    Both are printed as they come, but for the verdicts on a terminal, which make a table in the end.
+    """
+    if not found:
+        return [], []
+    from lab.bench import judge, sighting
+
+    seen, judged = list[str](), list[Judged]()
+    with console.working() as say:
+        for name, subject in found:
+            say(f"{name}: which mistakes its inputs show")
+            lines = list(sighting.lines(name, subject))
+            print(*lines, sep="\n", end="\n" * bool(lines), flush=True)
+            say(f"{name}: judging what was derived")
+            verdicts = list(judge.verdicts(subject))
+            if not sys.stdout.isatty():
+                _lines(name, verdicts)
+            seen += lines
+            judged.append((name, subject, verdicts))
+    return seen, judged
+
+
+def _lines(name: str, verdicts: Sequence[Verdict]) -> None:
+    """Print the verdicts in plain lines."""
+    for verdict in verdicts:
+        print(line(name, verdict))
+        for more in verdict.diagnosis.splitlines():
+            print(f"    {more}")
+    sys.stdout.flush()
 
 
 def tally(rows: Sequence[Row]) -> str:

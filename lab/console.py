@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,18 @@ def watching(steps: int) -> Iterator[Watcher]:
 
     with Bar(steps) as bar:
         yield bar
+
+
+@contextmanager
+def working() -> Iterator[Callable[[str], None]]:
+    """Yield what says, on a terminal alone, what is being done: a line that is gone when it is done."""
+    if not sys.stderr.isatty():
+        yield lambda what: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True, highlight=False).status("") as status:
+        yield status.update
 
 
 def show(lines: Sequence[Line]) -> None:

@@ -8,12 +8,13 @@ from torch import Tensor
 
 from lab import catalog
 from lab.config import Config
-from lab.dataset import Batch, Data, prepare
+from lab.dataset import Batch
 from lab.errors import InputError
 from lab.loop import Batches
 from lab.loss import Loss
 from lab.optimizer import FromTorch, Stateless, Stepper
 from lab.optimizer_schema import torch_kinds
+from lab.preparation.data import Data, prepare
 from lab.probe import Probe
 from lab.problem import Problem
 from lab.seeds import stream
@@ -55,6 +56,7 @@ def assemble(config: Config) -> Experiment:
         standardize=config.data["standardize"],
         intercept=config.data["intercept"],
         validation=config.data["validation"],
+        impute=config.data["impute"],
         seed=config.seed,
         dtype=dtype,
         device=device,
@@ -82,7 +84,7 @@ def describe(experiment: Experiment) -> dict[str, str]:
         "steps": f"{config.steps} of {min(batch, full.N)} rows",
         "memory": f"X takes {_bytes(full.X.numel() * each)}; the Hessian, {P} × {P}, takes {_bytes(P * P * each)}",
         "probes": ", ".join(f"{name} every {probe.every}" for name, probe in experiment.probes.items()) or "none",
-        **({"notes": " ".join(data.notes)} if data.notes else {}),
+        **({"notes": "; ".join(data.notes)} if data.notes else {}),
     }
 
 

@@ -65,6 +65,20 @@ class Loss(Derivation):
     def correct(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the fraction of each row's labels that the logits predict, (N,); nan for a row that is left out."""
 
+    def probabilities(self, z: Tensor, classes: int) -> Tensor:
+        """Return what the logits say of each class or label, (N, classes), for predictions; nothing is trained by it.
+
+        Args: classes as `encode` has it. Raises: ValueError where the loss has no such method of its own.
+        """
+        raise ValueError(f"{type(self).__name__} does not say what its logits' probabilities are; give it the method")
+
+    def margin(self, z: Tensor, y: Tensor) -> Tensor | None:
+        """Return by how much each label is predicted right, (N,) or (N, K), negative where wrong; None: no such thing.
+
+        It is nan where a row is left out.
+        """
+        return None
+
     def fitted(self, labels: Tensor, classes: int) -> Self:
         """Return this loss with what it takes from the training rows' labels, as balanced weights; else itself.
 

@@ -6,16 +6,18 @@ A probe reads a step and returns readings; it never moves θ. Its fields are its
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge
 from torch import Tensor
 
+from lab.curvature.operator import Curvature
 from lab.problem import Problem
+from lab.record import Shown
 from lab.referee import Verdict
 from lab.stability import Stability
 
-Reading = float | int | str | Verdict
+Reading = float | int | str | Verdict | Shown
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Step:
     object at full batch); θ, value and gradient are where the step starts, and `after` is where it ends: None at the
     end of training, from where no step is taken. `lr` is the optimizer's step length, None where it has none, and
     `stability` the curvature that its steps bear, as far as that is known. `memory` is what the probe that looks keeps
-    from step to step, tensors and plain values by name: a checkpoint holds it too.
+    from step to step, tensors and plain values by name: a checkpoint holds it too. `seen` is what the probes of one
+    step found and share; `features` and `classes` name θ's rows and columns.
     """
 
     t: int
@@ -41,6 +44,15 @@ class Step:
     stability: Stability | None = None
     seed: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
+    seen: dict[str, Any] = field(default_factory=dict)
+    features: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+    @property
+    def curvature(self) -> Curvature:
+        """The Hessian of the whole training set at θ: one object for all probes, so that what is dear is made once."""
+        found: Curvature = self.seen.setdefault("curvature", Curvature(self.full, self.theta))
+        return found
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,7 @@ class Probe(ABC):
 
     every: Annotated[int, Ge(1)] = 1
     stop: bool = False
+    last: ClassVar[bool] = False  # whether it looks at what the others found, in `Step.seen`
 
     @abstractmethod
     def measure(self, step: Step) -> Mapping[str, Reading]:

@@ -121,4 +121,5 @@ def _rank_correlation(a: Tensor, b: Tensor) -> float:
 def _ranks(a: Tensor) -> Tensor:
     """Ranks, equal numbers sharing theirs."""
     _, place, count = torch.unique(a, return_inverse=True, return_counts=True)
-    return (count.cumsum(dim=0) - (count - 1) / 2).double()[place]
+    ranks: Tensor = count.cumsum(dim=0) - (count - 1) / 2
+    return ranks.double()[place]

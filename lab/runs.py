@@ -1,7 +1,8 @@
 """Run folders: made whole, resumed from what is there, listed.
 
     runs/<name>/<UTC time>-<config hash>-s<seed>/
-      config.yaml  provenance.json  status.json  metrics.jsonl  checkpoints/step-00000100.pt  events.out.tfevents.…
+      config.yaml  provenance.json  preparation.json  status.json  metrics.jsonl
+      checkpoints/step-00000100.pt  events.out.tfevents.…
 
 Every step below is a rename, so that a kill at any moment leaves a folder that is as it was or as it should be.  To
 resume: `load_checkpoint` gives (s, state); `rewind(s)`; open the sinks again, TensorBoard with purge_step=s; go on at
@@ -48,11 +49,13 @@ class RunFolder:
         config_yaml: str,
         provenance: Mapping[str, Any],
         checkpoint: Mapping[str, Any],
+        preparation: Mapping[str, Any] | None = None,
     ) -> "RunFolder":
         """Make a run that can be resumed at step 0, never in a folder that exists.
 
         It is built under a hidden name and renamed when complete.  `checkpoint` is the state at step 0, as for
-        `save_checkpoint`.  Raises InputError when `name` cannot be a folder's name or the place cannot be written.
+        `save_checkpoint`; `preparation` what was fitted on the training rows before it.  Raises InputError when `name`
+        cannot be a folder's name or the place cannot be written.
         """
         parent = Path(root) / _folder_name(name)
         started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -67,6 +70,8 @@ class RunFolder:
         try:
             write_text(building.path / "config.yaml", config_yaml)
             write_text(building.path / "provenance.json", _json(provenance))
+            if preparation is not None:
+                write_text(building.path / "preparation.json", _json(preparation))
             write_text(building.path / "metrics.jsonl", "")
             building.write_status("running", step=0)
             building.save_checkpoint(0, checkpoint)
@@ -97,6 +102,11 @@ class RunFolder:
         """The resolved config, which reproduces the run."""
         return self.path / "config.yaml"
 
+    def provenance(self) -> dict[str, Any]:
+        """What provenance.json holds: where the run comes from."""
+        found: dict[str, Any] = json.loads((self.path / "provenance.json").read_text(encoding="utf-8"))
+        return found
+
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Keep every other process from writing to this run until the block, or this process, ends.
@@ -119,7 +129,7 @@ class RunFolder:
 
     def status(self) -> dict[str, Any]:
         """What `write_status` wrote last: {"status": …, "updated": …, fact: …}.  A fact nan is the text "NaN"."""
-        status: dict[str, Any] = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
+        status: dict[str, Any] = dict(json.loads((self.path / "status.json").read_text(encoding="utf-8")))
         return status
 
     def save_checkpoint(self, step: int, state: Mapping[str, Any]) -> None:
@@ -155,7 +165,7 @@ class RunFolder:
                     kept.write(row)
 
     def metrics(self) -> list[Row]:
-        """The rows of metrics.jsonl, floats exact.  Raises InputError when a line in it is not JSON."""
+        """The rows of metrics.jsonl, floats exact.  Raises InputError when a line in it is no row."""
         try:
             return read_jsonl(self.path / "metrics.jsonl")
         except ValueError as error:
@@ -181,7 +191,7 @@ class RunSummary:
 
 def list_runs(root: str | Path) -> list[RunSummary]:
     """Every run below `root`, oldest first; none where `root` does not exist."""
-    return sorted(map(_summary, find_runs(root)), key=lambda run: (run.started, str(run.path)))
+    return sorted(map(summary, find_runs(root)), key=lambda run: (run.started, str(run.path)))
 
 
 def find_runs(root: str | Path) -> list[Path]:
@@ -200,11 +210,12 @@ def is_run(path: Path) -> bool:
     return (path / "config.yaml").is_file() and (path / "status.json").is_file()
 
 
-def _summary(path: Path) -> RunSummary:
+def summary(path: Path) -> RunSummary:
+    """How the run in the folder `path` stands."""
     run = RunFolder(path)
     try:
         facts = run.status()
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         facts = {"status": "unreadable"}
     status = str(facts.pop("status", "unreadable"))
     if status == "running" and _is_abandoned(path):

@@ -11,11 +11,13 @@ from typing import Any, Protocol
 import torch
 
 from lab import spectrum
+from lab.display import opening
 from lab.doctor import diagnosed
+from lab.events.writer import TensorBoard
 from lab.experiment import Experiment
 from lab.loop import Visit, walk
 from lab.probe import Reading, Step
-from lab.record import JsonLines, Sink, TensorBoard
+from lab.record import JsonLines, Shown, Sink
 from lab.referee import Verdict
 from lab.runs import RunFolder, Status
 from lab.twin import Lockstep
@@ -55,6 +57,7 @@ def train(experiment: Experiment, folder: RunFolder, watcher: Watcher) -> Status
         session = Session(experiment, folder, watcher, closing)
         folder.write_status("running", step=session.start)
         status = session.train(stop)
+        session.close(status)
         folder.write_status(status, step=session.t, failures=session.failures)
         return status
 
@@ -68,10 +71,8 @@ class Session:
         self.t = self.start
         folder.rewind(self.start)
         self.failures = _first_failures(folder.metrics())
-        self._sinks: list[Sink] = [
-            JsonLines(folder.path / "metrics.jsonl"),
-            TensorBoard(folder.path, purge_step=self.start),
-        ]
+        self._board = TensorBoard(folder.path, self.start, opening(experiment.config, folder.provenance()))
+        self._sinks: list[Sink] = [JsonLines(folder.path / "metrics.jsonl"), self._board]
         for sink in self._sinks:
             closing.callback(sink.close)
         self._theta = state["theta"].to(experiment.theta).clone()
@@ -103,11 +104,17 @@ class Session:
                 self._checkpoint(visit)
         return "failed" if self.failures else "finished"
 
+    def close(self, status: Status) -> None:
+        """Tell TensorBoard how the run ended; one that was interrupted has not."""
+        if status != "interrupted":
+            self._board.end(self.t, well=status == "finished")
+
     def _observe(self, visit: Visit, step: Step) -> str:
         """Measure and record a step; return the name of the probe whose failed check asks to stop, or nothing."""
         readings, halted_by = self._basics(step), ""
         self._memories_before = {name: dict(memory) for name, memory in self._memories.items()}
-        for name, probe in self._experiment.probes.items():
+        # Those that look at what others found come last; sorted keeps the order of the rest.
+        for name, probe in sorted(self._experiment.probes.items(), key=lambda item: item[1].last):
             if probe.due(step):
                 found = probe.measure(replace(step, memory=self._memories.setdefault(name, {})))
                 readings |= found
@@ -119,7 +126,7 @@ class Session:
         return halted_by
 
     def _record(self, visit: Visit, readings: Mapping[str, Reading]) -> None:
-        row: dict[str, float | int | str] = {}
+        row: dict[str, float | int | str | Shown] = {}
         for tag, reading in readings.items():
             if not isinstance(reading, Verdict):
                 row[tag] = reading
@@ -134,7 +141,7 @@ class Session:
                     self._watcher.say(self.failures[tag])
         for sink in self._sinks:
             sink.write(visit.t, row)
-        self._watcher.step(visit.t, row)
+        self._watcher.step(visit.t, {tag: reading for tag, reading in row.items() if not isinstance(reading, Shown)})
 
     def _checkpoint(self, visit: Visit) -> None:
         for sink in self._sinks:
@@ -161,6 +168,8 @@ class Session:
             lr=self._stepper.lr,
             stability=self._stepper.stability,
             seed=experiment.config.seed,
+            features=experiment.data.features,
+            classes=experiment.data.classes,
         )
 
     def _basics(self, step: Step) -> dict[str, Reading]:

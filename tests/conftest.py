@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -136,8 +137,14 @@ def complaint(text: str, *overrides: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A working folder, with a small.npz in it."""
+    """A working folder, with a small file of each kind that is not text that a test writes."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.libsvm").write_text("+1 1:0.5 3:2\n-1 2:1\n")
+    (tmp_path / "labels.libsvm").write_text("1,3 1:0.5 3:2\n3 2:1\n 1:1\n")
+    if find_spec("pyarrow"):
+        from pyarrow import parquet, table
+
+        parquet.write_table(table({"a": [1.0, 2.5], "b": [3, 4], "y": ["p", "q"]}), tmp_path / "small.parquet")
     np.savez("small.npz", X=np.arange(8.0).reshape(4, 2), y=np.array([0, 1, 1, 0]))
     return tmp_path
 

@@ -136,9 +136,15 @@ class Huber(lab.Derivation):
 
 
 RIGHT = [CrossEntropy, Quadratic, LogDeterminant, SoftmaxMap, Linear, Entropy, Huber]
+LONG = (CrossEntropy, LogDeterminant)
 
 
-@pytest.mark.parametrize("kind", RIGHT, ids=lambda kind: kind.__name__)
+def each(*values):
+    """A parameter, slow where its first value is one of those that take long."""
+    return pytest.param(*values, marks=pytest.mark.slow if values[0] in LONG else ())
+
+
+@pytest.mark.parametrize("kind", [each(kind) for kind in RIGHT], ids=lambda kind: kind.__name__)
 def test_right_derivations_of_many_kinds_pass_in_both_precisions(kind):
     verdicts = lab.check(kind)
     assert [str(v) for v in verdicts if not v.passed] == []
@@ -158,7 +164,7 @@ def derived(kind: type[lab.Derivation]) -> list[str]:
 
 @pytest.mark.parametrize(
     ("kind", "what"),
-    [(kind, what) for kind in RIGHT for what in derived(kind)],
+    [each(kind, what) for kind in RIGHT for what in derived(kind)],
     ids=lambda x: getattr(x, "__name__", x),
 )
 def test_a_part_in_a_million_is_seen_in_every_derivative(kind, what):
@@ -173,6 +179,7 @@ def test_a_part_in_a_million_is_seen_in_every_derivative(kind, what):
     assert all(v.who is Who.OURS for v in wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", catalog.names("losses"))
 def test_the_losses_of_the_lab_are_right(name):
     verdicts = of_the_lab(name)
@@ -411,6 +418,7 @@ def test_a_failed_verdict_carries_the_doctors_words(monkeypatch):
     assert dispute.loss is None
 
 
+@pytest.mark.slow
 def test_a_wrong_product_of_a_loss_is_seen_its_gradient_is_not_blamed_and_the_doctor_is_told_the_loss(monkeypatch):
     seen = []
     doctor = ModuleType("lab.doctor")

@@ -14,7 +14,7 @@ import pytest
 from lab import board as module
 from lab.board import board, board_flags, lab_command, short
 from lab.errors import InputError
-from lab.record import TensorBoard
+from lab.events.writer import TensorBoard
 
 
 def run_at(path: Path) -> Path:
@@ -35,7 +35,7 @@ def test_it_listens_on_loopback_and_keeps_every_step(tmp_path):
     flags = board_flags([run_at(tmp_path / "iris" / "r1")])
     assert f"--logdir={tmp_path / 'iris' / 'r1'}" in flags
     assert "--host=127.0.0.1" in flags
-    assert "--samples_per_plugin=scalars=100000,images=100,histograms=500" in flags
+    assert "--samples_per_plugin=scalars=100000,images=100,histograms=500,text=1000" in flags
     assert "--window_title=lab: r1" in flags
 
 
@@ -120,6 +120,8 @@ def test_a_real_tensorboard_shows_a_resumed_run_step_for_step_and_ends_on_ctrl_c
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        # A suite started in the background is deaf to Ctrl-C, and so would be what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         url = started.stdout.readline().split()[1]

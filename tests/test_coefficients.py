@@ -42,7 +42,7 @@ def test_a_two_by_two_table_has_the_log_odds_ratio_and_woolf_s_error():
 
 def test_softmax_shares_are_contrasts_with_the_first_class():
     labels = torch.tensor([0] * 6 + [1] * 9 + [2] * 4)
-    problem = Problem(Softmax(), Linear(), torch.ones(19, 1, dtype=F64), Softmax().encode(labels, 3, F64))
+    problem = Problem(Softmax(), Linear(), torch.ones(19, 1, dtype=F64), Softmax().encode(labels, 3, F64), outputs=3)
     found = coefficients(problem, fitted(problem) + 5, ("intercept",), ("a", "b", "c"))
     assert [row.output for row in found] == ["b", "c"]
     for row, count in zip(found, (9, 4), strict=True):
@@ -53,7 +53,7 @@ def test_softmax_shares_are_contrasts_with_the_first_class():
 def test_two_classes_of_softmax_are_sigmoid(rng):
     X = torch.randn(60, 3, generator=rng, dtype=F64)
     labels = (torch.rand(60, generator=rng) < 0.4).long()
-    soft = Problem(Softmax(), Linear(), X, Softmax().encode(labels, 2, F64))
+    soft = Problem(Softmax(), Linear(), X, Softmax().encode(labels, 2, F64), outputs=2)
     sig = Problem(Sigmoid(), Linear(), X, Sigmoid().encode(labels, 2, F64))
     names = ("a", "b", "c")
     ours = coefficients(soft, fitted(soft), names, ("no", "yes"))

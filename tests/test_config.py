@@ -11,7 +11,8 @@ import pytest
 from conftest import PLAIN, TEXT, complaint
 
 import lab.probes
-from lab.config import Config, Preparation, from_mapping, json_schema, load
+from lab.blocks import Preparation
+from lab.config import Config, from_mapping, json_schema, load
 from lab.errors import InputError
 from lab.schema import block
 
@@ -32,15 +33,21 @@ def test_a_file_gives_typed_values_and_members(here: Path) -> None:
     assert vars(config.probes["spectrum"])["top"] == 3
 
 
+USUAL = [
+    *("fit", "gradient", "hvp", "hessian", "spectrum", "descent"),
+    *("histograms", "hessian_map", "eigenvectors", "landscape", "waterfall"),
+]
+
+
 def test_the_usual_probes_are_on_when_none_is_named() -> None:
     config = from_mapping(PLAIN)
-    assert list(config.probes) == ["fit", "gradient", "hvp", "hessian", "spectrum", "descent"]
+    assert list(config.probes) == USUAL
     assert config.probe_blocks["hessian"]["every"] == 10
 
 
 def test_an_override_changes_one_of_the_usual_probes_and_leaves_the_others() -> None:
     config = from_mapping(PLAIN, {"probes.hessian": None, "probes.spectrum.top": 2})
-    assert list(config.probes) == ["fit", "gradient", "hvp", "spectrum", "descent"]
+    assert list(config.probes) == [name for name in USUAL if name != "hessian"]
     assert config.probe_blocks["spectrum"]["top"] == 2
 
 
@@ -210,7 +217,7 @@ def test_the_schema_knows_every_kind_and_key() -> None:
     made = json_schema()
     kinds = {kind for part in made["$defs"].values() for kind in _tags(part.get("properties", {}).get("kind", {}))}
     assert {"sigmoid", "softmax", "linear", "csv", "synthetic", "newton", "sgd", "SGD", "adam"} <= kinds
-    assert set(made["properties"]) == {field.alias or key for key, field in Config.model_fields.items()} | {"extends"}
+    assert set(made["properties"]) == {field.alias or key for key, field in Config.model_fields.items()} | {"extends", "sweep"}
     assert made["$schema"].endswith("2020-12/schema")
     assert made["additionalProperties"] is False
     assert made["then"]["required"] == ["data", "loss", "steps", "optimizer"]

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lab.dataset import Data, Table, digest, encode, prepare
+from lab.dataset import Table, digest, encode
 from lab.errors import InputError
+from lab.preparation.data import Data, prepare
 
 
 def table(X, y, classes=("a", "b")):
@@ -250,7 +251,8 @@ def test_the_digest_knows_values_labels_names_and_shape(raw):
 
 def test_datasets_are_read_without_importing_torch_or_scikit_learn():
     program = (
-        "import sys; from lab.datasets.sklearn import Sklearn; from lab.datasets import csv, npz, synthetic; "
-        "Sklearn('digits').load(); sys.exit(bool({'torch', 'sklearn', 'pandas', 'scipy'} & set(sys.modules)))"
+        "import sys; from lab.datasets import csv, libsvm, npz, parquet, sklearn, synthetic; "
+        "sklearn.Sklearn('digits').load(); "
+        "sys.exit(bool({'torch', 'sklearn', 'pandas', 'scipy', 'pyarrow'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -17,7 +17,9 @@ FLOWERS = Path(__file__).parents[1] / "configs" / "data" / "flowers.csv"
 # What a member that has required fields is tried with; one with none needs no entry.
 TRIED = {
     "csv": [{"path": str(FLOWERS), "target": "species"}],
+    "libsvm": [{"path": "small.libsvm"}, {"path": "labels.libsvm", "multilabel": True}],
     "npz": [{"path": "small.npz"}],
+    "parquet": [{"path": "small.parquet", "target": "y"}],
     "sklearn": [{"name": name} for name in BUNDLED],
     "synthetic": [
         {"task": task, "separable": separable, "n": 60}
@@ -30,6 +32,8 @@ MEMBERS = [(kind, options) for kind in catalog.names("datasets") for options in 
 
 @pytest.mark.parametrize(("kind", "options"), MEMBERS)
 def test_every_dataset_loads_a_valid_table_and_the_same_one_again(folder, kind, options):
+    if kind == "parquet":
+        pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
     member = catalog.get("datasets", kind)
     assert is_dataclass(member)
     assert member.__doc__

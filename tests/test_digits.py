@@ -60,6 +60,9 @@ def sigmoid_truth(loss: Sigmoid, z: Tensor, y: Tensor):
     K = z.shape[1]
     v = [mpf(1)] * K if loss.weight is None else digits(loss.weight)
     rho = [mpf(1)] * K if loss.pos_weight is None else digits(loss.pos_weight)
+    if y.ndim > 2:
+        v = [own * other for own, other in zip(digits(y[0, :, 1]), v, strict=True)]
+        y = y[:, :, 0]
     t, x, c = digits(y[0]), digits(z[0]), mpf(1) / (K if loss.average else 1)
     a, b = [c * v[k] * (1 - t[k]) for k in range(K)], [c * v[k] * rho[k] * t[k] for k in range(K)]
     s = [1 / (1 + mpmath.exp(-q)) for q in x]
@@ -130,7 +133,10 @@ def sigmoid_rows(draw):
     y = torch.tensor(
         [draw(st.lists(draw(st.sampled_from([SHARES, st.sampled_from([0.0, 1.0])])), min_size=K, max_size=K))]
     )
-    return Sigmoid(average=draw(st.booleans()), weight=draw(each), pos_weight=draw(each)), z, y.to(dtype)
+    y = y.to(dtype)
+    if draw(st.booleans()):
+        y = Sigmoid.weighed(y, torch.tensor([draw(st.lists(WEIGHTS, min_size=K, max_size=K))]))
+    return Sigmoid(average=draw(st.booleans()), weight=draw(each), pos_weight=draw(each)), z, y
 
 
 @given(sigmoid_rows())

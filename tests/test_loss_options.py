@@ -1,5 +1,6 @@
 """A loss's options reach the mean, the chain rule, the bounds, the mini-batches and the config."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from lab import launch, oracle, problem, rounding
 from lab.config import from_mapping
 from lab.curvature.operator import Curvature
+from lab.doctor import diagnosed
 from lab.errors import InputError
 from lab.experiment import assemble
 from lab.loop import Batches
@@ -26,6 +28,8 @@ LOSSES = {
     "sum": Softmax(weight=WEIGHT, ignore_index=2, reduction="sum"),
     "labels": Sigmoid(weight=WEIGHT, pos_weight=(2.0, 0.5, 1.0, 4.0), average=True),
     "soft labels": Sigmoid(pos_weight=(2.0, 0.5, 1.0, 4.0)),
+    "weighed labels": Sigmoid(weight=WEIGHT, pos_weight=(2.0, 0.5, 1.0, 4.0)),
+    "weighed rows": Sigmoid(average=True),
 }
 
 
@@ -35,8 +39,17 @@ def drawn(name: str, rng, N: int = 13, D: int = 5, K: int = 4, ridge: float = 0.
         "probabilities": lambda: torch.rand(N, K, generator=rng, dtype=X.dtype),
         "labels": lambda: torch.randint(2, (N, K), generator=rng).to(X.dtype),
         "soft labels": lambda: torch.rand(N, K, generator=rng, dtype=X.dtype),
+        "weighed labels": lambda: weighed(torch.rand(N, K, generator=rng, dtype=X.dtype), K, rng),
+        "weighed rows": lambda: weighed(torch.randint(2, (N, K), generator=rng).to(X.dtype), 1, rng),
     }.get(name, lambda: torch.randperm(N, generator=rng) % K)()
     return Problem(LOSSES[name], Linear(), X, y, ridge, outputs=K), torch.randn(D, K, generator=rng, dtype=X.dtype)
+
+
+def weighed(y: Tensor, width: int, rng) -> Tensor:
+    """y with a weight for each element, or for each row if `width` is 1; one of them 0."""
+    weight = 3 * torch.rand(len(y), width, generator=rng, dtype=y.dtype)
+    weight[2] = 0
+    return Sigmoid.weighed(y, weight)
 
 
 def cast(p: Problem, dtype: torch.dtype) -> Problem:
@@ -155,6 +168,55 @@ def test_a_mistake_in_an_option_is_seen(wrong, rng):
         assert judge_hessian(mistaken, theta, mistaken.hessian(theta)).ratio > 100
 
 
+@dataclass(frozen=True)
+class Unweighed(Sigmoid):
+    """Leaves the elements' weights out."""
+
+    def value_and_gradient(self, z, y):
+        return super().value_and_gradient(z, y[:, :, 0].contiguous())
+
+    def diagonal(self, z, y):
+        return super().diagonal(z, y[:, :, 0].contiguous())
+
+
+@dataclass(frozen=True)
+class ByWeight(Sigmoid):
+    """Divides by the weight of the rows, where torch's mean counts them."""
+
+    def mass(self, y):
+        return float(y[:, 0, 1].sum())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [(Unweighed, "the elements' own weights are left out"), (ByWeight, "divides by Σw in place of N")],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_a_mistake_in_the_elements_weights_is_seen_and_named(wrong, named, dtype, rng):
+    p, theta = drawn("weighed rows", rng)
+    p, theta = cast(p, dtype), theta.to(dtype)
+    mistaken = replace(p, loss=wrong(average=True))
+    for judge, what in ((judge_gradient, "gradient"), (judge_hessian, "hessian")):
+        verdict = judge(p, theta, getattr(mistaken, what)(theta))
+        assert verdict.ratio > 100
+        assert named in str(diagnosed(verdict))
+    assert judge_gradient(mistaken, theta, mistaken.gradient(theta)).ratio > 100
+
+
+def test_a_row_of_weight_0_is_as_if_it_were_not_there(rng):
+    p, theta = drawn("weighed rows", rng)
+    rest = torch.arange(p.N) != 2
+    without = replace(p, X=p.X[rest], y=p.y[rest])
+    assert torch.allclose(p.N * p.hessian(theta), without.N * without.hessian(theta) + 0.3 * torch.eye(20))
+    assert torch.equal(p.correct(theta), without.correct(theta))
+
+
+def test_weights_that_are_none_are_refused():
+    for weight in (-1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="a finite number of at least 0"):
+            Sigmoid.weighed(torch.ones(2, 1), torch.tensor([[1.0], [weight]]))
+
+
 def test_each_mini_batch_has_the_divisor_of_its_own_rows(rng):
     p, theta = drawn("index", rng)
     weights = torch.tensor([0.5, 0.0, 1.25, 2.0])  # of 4 classes, one of them ignored
@@ -214,7 +276,7 @@ CONFIG: dict[str, Any] = {
 def test_options_from_a_config_are_trained_with_and_judged(options, tmp_path):
     run = launch.train(CONFIG | {"loss": {"kind": "softmax", **options}, "batch_size": 50}, runs=tmp_path)
     assert run.status == "finished"
-    assert all(row["check/gradient"] <= 1 and row["check/hvp"] <= 1 for row in run.metrics)
+    assert all(row["check/gradient"] <= 1 and row["check/hvp"] <= 1 for row in run.metrics.rows)
 
 
 def test_balanced_weights_are_counted_on_the_training_rows_for_validation_too():

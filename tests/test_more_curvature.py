@@ -148,7 +148,7 @@ def test_the_probes_log_their_readings(tiny, tmp_path):
     optimizer = {"kind": "adam", "lr": 0.05}
     run = launch.train({**tiny, "init": 0.1, "optimizer": optimizer, "probes": probes}, runs=tmp_path)
     assert run.status == "finished"
-    for row in run.metrics:
+    for row in run.metrics.rows:
         measured = row["step"] % 2 == 0
         assert ("stability/share" in row) == ("alignment/gradient" in row) == measured
         if measured:
@@ -158,10 +158,10 @@ def test_the_probes_log_their_readings(tiny, tmp_path):
         assert ("density/above_1e-1/lower" in row) == (row["step"] % 3 == 0)
         assert 1 <= row["curvature/effective_rank"] <= 15
         assert math.isfinite(row["curvature/log_determinant"])
-    assert 0.9 < run.metrics[-1]["alignment/last"] <= 1 + 1e-12
+    assert 0.9 < run.metrics.rows[-1]["alignment/last"] <= 1 + 1e-12
 
 
 def test_the_sharpness_of_plain_descent_is_the_largest_eigenvalue(tiny, tmp_path):
     run = launch.train({**tiny, "probes": {"sharpness": {"every": 1}, "spectrum": {}}}, runs=tmp_path)
-    for row in run.metrics:
+    for row in run.metrics.rows:
         assert row["stability/share"] == pytest.approx(row["stability/lr_lambda_max"] / 2, rel=1e-9)

@@ -5,10 +5,15 @@ import math
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lab.record import JsonLines, Memory, TensorBoard, plain, read_jsonl
+from lab.display import CHARTS
+from lab.events.frame import crc_by_blocks, crc_by_bytes
+from lab.events.summary import Opening
+from lab.events.writer import TensorBoard
+from lab.record import Histogram, JsonLines, Memory, Picture, plain, read_jsonl
 
 HARD = [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0, 1e22, 123456789.123456789]
 
@@ -72,7 +77,7 @@ def test_a_torn_last_line_is_left_out_and_a_broken_one_before_it_is_named(tmp_pa
     path.write_bytes(b'{"step": 0, "a": 1.5}\n{"step": 1, "a": 2.')
     assert read_jsonl(path) == [{"step": 0, "a": 1.5}]
     path.write_bytes(b'{"step": 0}\nbroken\n{"step": 2}\n')
-    with pytest.raises(ValueError, match=r"metrics\.jsonl:2: not JSON"):
+    with pytest.raises(ValueError, match=r"metrics\.jsonl:2: not a row of metrics"):
         read_jsonl(path)
 
 
@@ -127,23 +132,113 @@ def test_positive_floats_that_span_decades_are_shown_as_logarithms_too(tmp_path)
     assert set(loaded.Tags()["scalars"]) == {*readings, "log10/curvature/lambda_1"}
 
 
-def test_an_interval_is_a_band_in_a_chart_and_has_no_logarithm(tmp_path):
-    from tensorboard.plugins.custom_scalar import layout_pb2
-
+def test_an_interval_has_a_middle_at_every_step_and_no_logarithm(tmp_path):
     sink = TensorBoard(tmp_path)
-    row = {"curvature/a": 2.0, "curvature/a/lower": 1.0, "curvature/a/upper": 3.0}
-    sink.write(0, row)
-    sink.write(1, {**row, "curvature/b/lower": 1.0, "curvature/b/upper": 3.0})
-    sink.write(2, row)
+    sink.write(0, {"curvature/a": 2.5, "curvature/a/lower": 1.0, "curvature/a/upper": 3.0})
+    sink.write(1, {"curvature/a/lower": 1.0, "curvature/a/upper": 5.0})  # carried over: no value of its own
     sink.close()
     events = shown(tmp_path)
+    assert [event.value for event in events.Scalars("curvature/a/middle")] == [2.5, 3.0]
     assert "log10/curvature/a" in events.Tags()["scalars"]
     assert "log10/curvature/a/lower" not in events.Tags()["scalars"]
-    layout = layout_pb2.Layout.FromString(events.Tensors("custom_scalars__config__")[-1].tensor_proto.string_val[0])
-    (chart,) = layout.category[0].chart
-    assert [(s.lower, s.upper) for s in chart.margin.series] == [
-        (f"curvature/{tag}/lower", f"curvature/{tag}/upper") for tag in "ab"
-    ]
+
+
+def test_verdicts_and_stability_come_with_the_line_they_are_read_against(tmp_path):
+    sink = TensorBoard(tmp_path)
+    sink.write(
+        0, {"check/gradient": 0.5, "check/hvp": 2.0, "check/hvp/failure": "wrong", "stability/lr_lambda_max": 1.0}
+    )
+    sink.write(1, {"loss/train": 0.5})
+    sink.close()
+    events = shown(tmp_path)
+    limits = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in ("check/limit", "stability/limit")}
+    assert limits == {"check/limit": [(0, 1.0)], "stability/limit": [(0, 2.0)]}
+
+
+OPENING = Opening(
+    {"run/config": "```yaml\nsteps: 5\n```"},
+    CHARTS,
+    {"optimizer.lr": 0.5, "data.intercept": True, "loss.kind": "softmax"},
+    "g",
+)
+
+
+def test_a_run_opens_with_its_words_charts_and_hyperparameters_in_its_own_folder(tmp_path):
+    from tensorboard.plugins.custom_scalar import layout_pb2
+    from tensorboard.plugins.hparams import api_pb2, metadata
+
+    sink = TensorBoard(tmp_path, opening=OPENING)
+    sink.write(0, {"loss/train": 1.0})
+    sink.end(0, well=True)
+    sink.close()
+    events = shown(tmp_path)
+    assert events.Tensors("run/config")[0].tensor_proto.string_val == [b"```yaml\nsteps: 5\n```"]
+    layout = layout_pb2.Layout.FromString(events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
+    titles = {chart.title for category in layout.category for chart in category.chart}
+    assert titles == {chart.title for charts in CHARTS.values() for chart in charts}
+    (band,) = [chart for category in layout.category for chart in category.chart if chart.margin.series]
+    assert [series.upper for series in band.margin.series] == ["curvature/lambda_1/upper"]
+    kept = {tag: events.SummaryMetadata(tag).plugin_data.content for tag in events.Tags()["tensors"] if "_hp" in tag}
+    start = metadata.parse_session_start_info_plugin_data(kept["_hparams_/session_start_info"])
+    assert start.group_name == "g"
+    assert start.hparams["data.intercept"].WhichOneof("kind") == "bool_value"
+    assert start.hparams["optimizer.lr"].number_value == 0.5
+    assert start.hparams["loss.kind"].string_value == "softmax"
+    end = metadata.parse_session_end_info_plugin_data(kept["_hparams_/session_end_info"])
+    assert end.status == api_pb2.STATUS_SUCCESS
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_resumed_run_keeps_its_opening_and_forgets_how_it_had_ended(tmp_path):
+    failed = TensorBoard(tmp_path, opening=OPENING)
+    for step in range(5):
+        failed.write(step, {"loss/train": 1.0})
+    failed.end(4, well=False)
+    resumed = TensorBoard(tmp_path, purge_step=4, opening=OPENING)
+    resumed.write(4, {"loss/train": 1.0})
+    resumed.close()
+    tags = shown(tmp_path).Tags()["tensors"]
+    assert "_hparams_/session_start_info" in tags
+    assert "_hparams_/session_end_info" not in tags
+    assert len(shown(tmp_path).Tensors("run/config")) == 1
+
+
+def test_a_histogram_and_a_picture_are_shown_and_stay_out_of_the_exact_record(tmp_path):
+    counts = Histogram(np.array([-1.0, 0.5, 2.0]), np.array([3.0, 4.0]))
+    row = {"a": 1.0, "distribution/a": counts, "picture/a": Picture(b"png", 3, 2, "three by two")}
+    (tmp_path / "events").mkdir()
+    sinks = [TensorBoard(tmp_path / "events"), JsonLines(tmp_path / "metrics.jsonl"), memory := Memory()]
+    for sink in sinks:
+        sink.write(7, row)
+        sink.close()
+    events = shown(tmp_path / "events")
+    tensor = events.Tensors("distribution/a")[0].tensor_proto
+    assert np.frombuffer(tensor.tensor_content).reshape(2, 3).tolist() == [[-1, 0.5, 3], [0.5, 2, 4]]
+    assert events.Tensors("picture/a")[0].tensor_proto.string_val == [b"3", b"2", b"png"]
+    assert events.SummaryMetadata("picture/a").summary_description == "three by two"
+    assert read_jsonl(tmp_path / "metrics.jsonl") == [{"step": 7, "a": 1.0}]
+    assert memory.rows[0]["distribution/a"] is counts
+
+
+def test_words_are_shown_as_they_stand_whatever_markdown_makes_of_them(tmp_path):
+    from markdown import markdown
+
+    words = "theta[2, 0] *is* `wrong` | by <b> _a_ #1"
+    sink = TensorBoard(tmp_path)
+    sink.write(0, {"check/gradient/failure": words})
+    sink.close()
+    escaped = shown(tmp_path).Tensors("check/gradient/failure")[0].tensor_proto.string_val[0].decode()
+    assert (
+        markdown(escaped, extensions=["markdown.extensions.tables"])
+        == f"<p>{words.replace('<', '&lt;').replace('>', '&gt;')}</p>"
+    )
+
+
+@pytest.mark.parametrize("size", [4, 255, 256, 257, 1000, 4096])
+def test_the_checksum_by_blocks_is_the_one_by_bytes(size):
+    data = np.random.default_rng(size).bytes(size)
+    assert crc_by_blocks(data) == crc_by_bytes(data)
+    assert crc_by_bytes(b"123456789") == 0xE3069283  # the check value of CRC-32C's definition
 
 
 def test_a_text_is_shown_when_it_changes(tmp_path):

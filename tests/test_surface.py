@@ -62,7 +62,9 @@ def sigmoid_cases(draw):
         reduction=draw(st.sampled_from(["mean", "sum", "none"])),
     )
     targets = draw(st.sampled_from([st.sampled_from([0.0, 1.0]), SHARES]))
-    return loss, matrix(draw, N, K, LOGITS, dtype), matrix(draw, N, K, targets, dtype)
+    z, y = matrix(draw, N, K, LOGITS, dtype), matrix(draw, N, K, targets, dtype)
+    width = draw(st.sampled_from([0, 1, K]))  # of no weights, one for each row, one for each element
+    return loss, z, Sigmoid.weighed(y, matrix(draw, N, width, WEIGHTS, dtype)) if width else y
 
 
 def close(ours: Tensor, truth: Tensor, allowed: Tensor) -> bool:
@@ -164,26 +166,29 @@ def test_softmax_with_classes_that_cannot_be_is_torch_s_where_torch_has_an_answe
 @given(sigmoid_cases())
 @settings(max_examples=150)
 def test_sigmoid_is_torch_s_binary_cross_entropy_with_every_option(case):
-    loss, z, y = case
+    loss, z, targets = case
     K = z.shape[1]
     u = torch.finfo(z.dtype).eps / 2
-    value, gradient = loss.value_and_gradient(z, y)
-    b = loss.subtracted(z, y)
-    both = loss.diagonal(torch.zeros_like(z), y) * 4  # a + b, as σ(0)σ(0) = 1/4
+    value, gradient = loss.value_and_gradient(z, targets)
+    b = loss.subtracted(z, targets)
+    both = loss.diagonal(torch.zeros_like(z), targets) * 4  # a + b, as σ(0)σ(0) = 1/4
+    y, w = targets.unbind(2) if targets.ndim > 2 else (targets, torch.ones_like(targets))
     truth = functional.binary_cross_entropy_with_logits(
         z,
         y,
-        weight=None if loss.weight is None else torch.tensor(loss.weight, dtype=z.dtype),
+        weight=w if loss.weight is None else w * torch.tensor(loss.weight, dtype=z.dtype),
         pos_weight=None if loss.pos_weight is None else torch.tensor(loss.pos_weight, dtype=z.dtype),
         reduction="none",
     )
     rows = truth.mean(dim=1) if loss.average else truth.sum(dim=1)
     # torch adds (1 − y)z and log σ(z), which share their size, |z|.
     assert close(value, rows, (8 + K) * u * (both * (4 + z.abs())).sum(dim=1))
-    assert close(gradient, oracle.gradient(of_all_rows(loss, y), z), (16 + K) * u * (gradient + 2 * b).abs().add(b))
+    assert close(
+        gradient, oracle.gradient(of_all_rows(loss, targets), z), (16 + K) * u * (gradient + 2 * b).abs().add(b)
+    )
     total = {"mean": rows.mean(), "sum": rows.sum(), "none": rows}[loss.reduction]
     if len(z):
-        assert close(loss.reduced(z, y), total, (8 + K + len(z)) * u * (both * (4 + z.abs())).sum())
+        assert close(loss.reduced(z, targets), total, (8 + K + len(z)) * u * (both * (4 + z.abs())).sum())
 
 
 @given(sigmoid_cases())

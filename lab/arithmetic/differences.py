@@ -37,7 +37,7 @@ def first(f: Function, x: Array, directions: Sequence[Array]) -> tuple[list[Arra
     """Return the derivative of f in each direction, and where its two one-sided ones differ: kinks of f."""
     here, slopes, kinks = f(x), [], []
     for d in directions:
-        ahead, behind = f(x + H * d), f(x - H * d)
+        ahead, behind = f(x + d * H), f(x - d * H)
         slopes.append((ahead - behind) / (2 * H))
         right, left = abs(ahead - here) / H, abs(here - behind) / H
         bend = abs(ahead - 2 * here + behind) / H
@@ -49,13 +49,13 @@ def second(f: Function, x: Array, one: Sequence[Array], other: Sequence[Array]) 
     """Return the second derivatives of f in each direction of `one` and each of `other`."""
     here, rows = f(x), [[0 * H for _ in other] for _ in one]
     for h in (H, -H):
-        along_one = [f(x + h * d) for d in one]
-        along_other = along_one if other is one else [f(x + h * e) for e in other]
+        along_one = [f(x + d * h) for d in one]
+        along_other = along_one if other is one else [f(x + e * h) for e in other]
         for i, d in enumerate(one):
             for j, e in enumerate(other):
                 if other is one and j < i:
                     rows[i][j] = rows[j][i]
                 else:
-                    q = f(x + h * d + h * e) - along_one[i] - along_other[j] + here
+                    q = f(x + d * h + e * h) - along_one[i] - along_other[j] + here
                     rows[i][j] = rows[i][j] + q / (2 * H * H)
     return rows

@@ -183,11 +183,11 @@ def _unit(N: number.Exact, v: float, dtype: torch.dtype) -> float:
     return 4 * max(float(torch.finfo(dtype).eps) / 2, N.u)
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes down every operation that runs while it is on, and lets it run."""
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.tape = Tape()
         self.unknown = ""
         self._known: set[int] = set()
@@ -271,7 +271,7 @@ class Recorder(TorchDispatchMode):
                 with torch._C._DisableTorchDispatch():
                     flat = x.detach().as_strided((size,), (1,), 0)
                     self.tape.constants[key] = flat.clone()
-        return Ref(key, x.storage_offset(), tuple(x.shape), x.stride(), x.dtype)
+        return Ref(key, int(x.storage_offset()), tuple(x.shape), x.stride(), x.dtype)
 
     def results(self, outputs: Sequence[Tensor]) -> None:
         """Note what the function returned."""

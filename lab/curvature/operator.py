@@ -91,9 +91,9 @@ class Curvature:
         """The logits and targets, in blocks of rows."""
         return ((z, y) for _, y, z in self._rows)
 
-    @property
+    @cached_property
     def dense(self) -> Tensor:
-        """H, (P, P)."""
+        """H, (P, P); not to be written to."""
         return self.problem.hessian(self.theta)
 
     def coarse(self) -> tuple[Tensor, float]:

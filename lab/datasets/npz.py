@@ -1,28 +1,20 @@
 """An npz file, as `numpy.savez(path, X=X, y=y)` writes it. Pickled objects are never loaded.
 
-X (N, D) of numbers. y (N,) of class labels, whole numbers or text; or (N, L) of 0 and 1 for multi-label.
-Columns are named x0, x1, … after the array's key, and label columns y0, y1, ….
+X (N, D) of numbers, nan where one is missing. y (N,) of class labels, whole numbers or text; or (N, L) of 0 and 1 for
+multi-label. Columns are named x0, x1, … after the array's key, and label columns y0, y1, ….
 """
 
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.dataset import (
-    DataPath,
-    Dataset,
-    Floats,
-    Integers,
-    Table,
-    encode,
-    read_bytes,
-    require_both,
-)
+from lab.dataset import DataPath, Dataset, Integers, Table, encode, require_both
 from lab.errors import InputError, suggest
+from lab.sheet import Floats, Matrix, Sheet, read_bytes
 
 Array = NDArray[Any]
 
@@ -37,10 +29,22 @@ class Npz(Dataset):
 
     def load(self) -> Table:
         content = read_bytes(self.path)
-        X = self._features(self._array(content, self.X))
+        sheet = self._matrix(content)
+        X = sheet.X
         y, classes = self._targets(self._array(content, self.y), len(X))
-        features = tuple(f"{self.X.lower()}{column}" for column in range(X.shape[1]))
-        return Table(X, y, features, classes, hashlib.sha256(content).hexdigest())
+        missing = ""
+        if np.isnan(X).any():
+            row, column = np.argwhere(np.isnan(X))[0]
+            missing = f"{self.path}: {self.X}[{row}, {column}] is nan, which is missing"
+        return Table(X, y, sheet.names, classes, sheet.sha256, missing=missing)
+
+    def sheet(self, path: str) -> Sheet:
+        return replace(self, path=path)._matrix(read_bytes(path))
+
+    def _matrix(self, content: bytes) -> Matrix:
+        X = self._features(self._array(content, self.X))
+        names = tuple(f"{self.X.lower()}{column}" for column in range(X.shape[1]))
+        return Matrix(self.path, hashlib.sha256(content).hexdigest(), names, X)
 
     def _array(self, content: bytes, key: str) -> Array:
         """One array of the file, by its key."""
@@ -67,7 +71,7 @@ class Npz(Dataset):
             raise InputError(f"{self.path}: array {self.X!r} holds {X.dtype}; store real numbers")
         with np.errstate(over="ignore"):
             X = np.ascontiguousarray(X, dtype=np.float64)
-        self._refuse(self.X, X, ~np.isfinite(X), "store finite numbers, or leave the row out")
+        self._refuse(self.X, X, np.isinf(X), "store finite numbers, or leave the row out")
         return X
 
     def _targets(self, y: Array, rows: int) -> tuple[Integers, tuple[str, ...]]:

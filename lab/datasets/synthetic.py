@@ -15,8 +15,9 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge
 
-from lab.dataset import Dataset, Floats, Integers, Table, digest
+from lab.dataset import Dataset, Integers, Table, digest
 from lab.errors import InputError
+from lab.sheet import Floats
 
 SHARPNESS = 3.0  # s: at 3 the best classifier errs on roughly one row in six
 ATTEMPTS = 100

@@ -9,11 +9,13 @@ Product    Hu = σ(z)σ(−z)∘u
 Options    Weights v (K,) of the labels and ρ (K,) of their ones, and y anywhere in [0, 1], put a = v(1 − y) and
            b = vρy for 1 − y and y:  ℓ = a log(1 + e^z) + b log(1 + e^{−z}),  ∇ℓ = a σ(z) − b σ(−z) = (a + b) σ(z) − b,
            H = diag (a + b) σ(z)σ(−z).
+Elements   A weight w ≥ 0 of each row's each label comes with the targets, as torch's `weight` of shape (N, K): targets
+           (N, K, 2) hold y and w, and v becomes vw in a and b. A row's weight is that of all its labels.
 Factor     H = FFᵀ with F = diag √((a + b) σ(z)σ(−z))
 Labels     A row's loss is the sum over its K labels; with `average` it is their mean, and every line above is
            divided by K: torch's multilabel_soft_margin_loss. Its mean of binary_cross_entropy_with_logits averages over
            rows and labels alike, which is `average` too; its sum over both is `reduction` sum without.
-Mean       It divides by N, whatever v and ρ. Without rows it is 0 (torch: nan).
+Mean       It divides by N, whatever v, ρ and w. Without rows it is 0 (torch: nan).
 
 True of it
     0 < σ(z)σ(−z) ≤ 1/4, with equality at z = 0: convex, and flat in no direction but that of a label of weight 0.
@@ -52,8 +54,8 @@ class Sigmoid(Loss):
     """Binary and multi-label cross-entropy: one logit for each yes-or-no label; `average` divides by their number.
 
     `weight` and `pos_weight` have K entries, as torch has them: of a label, and of its ones besides. `class_weight`
-    `balanced` sets both from all training rows: n/(2 n₀) for a label's zeros and n/(2 n₁) for its ones. (torch's
-    `weight` may also differ from row to row; that is data, which a loss does not hold.)
+    `balanced` sets both from all training rows: n/(2 n₀) for a label's zeros and n/(2 n₁) for its ones. torch's
+    `weight` may also differ from row to row: that is data, and comes with the targets, as `weighed` makes them.
     """
 
     average: bool = False
@@ -75,20 +77,20 @@ class Sigmoid(Loss):
     def value(self, z: Tensor, y: Tensor) -> Tensor:
         """ℓ = Σ_k a log(1 + e^z) + b log(1 + e^{−z}), (N,).
 
-        Args: z logits (N, K); y targets (N, K), each 0 or 1, or between.
+        Args: z logits (N, K); y targets (N, K), each 0 or 1, or between; or (N, K, 2), each with its weight.
         """
         return self.value_and_gradient(z, y)[0]
 
     def gradient(self, z: Tensor, y: Tensor) -> Tensor:
         """∇ℓ = aσ(z) − bσ(−z), (N, K), which is s σ(sz) without options.
 
-        Args: z logits (N, K); y targets (N, K), each 0 or 1, or between.
+        Args: z logits (N, K); y targets (N, K), each 0 or 1, or between; or (N, K, 2), each with its weight.
         """
         return self.value_and_gradient(z, y)[1]
 
     def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         # Nearly always y is 0 or 1. To see that is cheaper than the second exponential that any other y asks for.
-        if not self._is_weighed and torch.equal(y * y, y):
+        if not self._is_weighed and y.ndim == 2 and torch.equal(y * y, y):
             s = 1 - 2 * y
             sz = s * z
             return self._scale(_softplus(sz).sum(dim=1), z), self._scale(s * torch.sigmoid(sz), z)
@@ -99,7 +101,7 @@ class Sigmoid(Loss):
     def hvp(self, z: Tensor, y: Tensor, u: Tensor) -> Tensor:
         """Hu = (a + b) σ(z)σ(−z)∘u, (N, K).
 
-        Args: z logits (N, K); y targets (N, K), on which H depends by pos_weight alone; u directions (N, K).
+        Args: z logits (N, K); y targets, on which H depends by their weights alone; u directions (N, K).
         """
         return self.diagonal(z, y) * u
 
@@ -111,7 +113,7 @@ class Sigmoid(Loss):
         """(a + b) σ(z)σ(−z), (N, K), as 1/(e^{|z|} + 2 + e^{−|z|}), with no 1 − σ = 0 at large logits."""
         e = z.abs().exp_()
         h = e.reciprocal().add_(e).add_(2).reciprocal_()
-        if self._is_weighed:
+        if self._is_weighed or y.ndim > 2:
             a, b = self._shares(z, y)
             h *= a + b
         return self._scale(h, z)
@@ -127,11 +129,10 @@ class Sigmoid(Loss):
 
     def reference(self, z: Tensor, y: Tensor) -> Tensor:
         """torch's own binary cross-entropy with logits, summed (or averaged) over the labels, (N,)."""
-        weight, pos_weight = (
-            None if given is None else vector(what, given, z).to(z.dtype)
-            for what, given in (("weight", self.weight), ("pos_weight", self.pos_weight))
-        )
-        entries = functional.binary_cross_entropy_with_logits(z, y, weight, pos_weight=pos_weight, reduction="none")
+        y, v = self._weights(z, y)
+        rho = None if self.pos_weight is None else vector("pos_weight", self.pos_weight, z).to(z.dtype)
+        weight = None if v is None else v.to(z.dtype)
+        entries = functional.binary_cross_entropy_with_logits(z, y, weight, pos_weight=rho, reduction="none")
         return entries.mean(dim=1) if self.average else entries.sum(dim=1)
 
     def encode(self, labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
@@ -141,6 +142,20 @@ class Sigmoid(Loss):
                 f"sigmoid wants two classes or several target columns, and there are {classes} classes; use softmax"
             )
         return (labels[:, None] if labels.ndim == 1 else labels).to(dtype)
+
+    @staticmethod
+    def weighed(y: Tensor, weight: Tensor) -> Tensor:
+        """Targets y (N, K), each with its weight: (N, K, 2). Args: weight (N, K), or (N, 1) one for each row.
+
+        Raises: ValueError where a weight is negative or not finite.
+        """
+        if not bool((weight.isfinite() & (weight >= 0)).all()):
+            raise ValueError("weight: each element's must be a finite number of at least 0")
+        return torch.stack([y, weight.to(y).expand_as(y)], dim=2)
+
+    def probabilities(self, z: Tensor, classes: int) -> Tensor:
+        """σ(z) of each label; σ(−z) and σ(z) of two classes with one logit, each exact in its own tail."""
+        return torch.sigmoid(torch.cat([-z, z], dim=1) if z.shape[1] < classes else z)
 
     def fitted(self, labels: Tensor, classes: int) -> Self:
         """This loss, with `balanced` weights of zeros and ones, n/(2 n₀) and n/(2 n₁), as v and vρ of each label."""
@@ -158,8 +173,15 @@ class Sigmoid(Loss):
         return self._scale(self._shares(z, y)[1], z)
 
     def correct(self, z: Tensor, y: Tensor) -> Tensor:
-        """Fraction of a row's labels on whose side of 0 the logit lies, (N,)."""
-        return ((z > 0) == (y > 0.5)).to(z.dtype).mean(dim=1)
+        """Fraction of a row's labels on whose side of 0 the logit lies, (N,); those of weight 0 do not count."""
+        if y.ndim == 2:
+            return ((z > 0) == (y > 0.5)).to(z.dtype).mean(dim=1)
+        y, w = y.unbind(2)
+        return ((z > 0) == (y > 0.5)).to(z.dtype).where(w > 0, torch.nan).nanmean(dim=1)
+
+    def margin(self, z: Tensor, y: Tensor) -> Tensor:
+        """How far each logit lies on its label's side of 0, (N, K)."""
+        return torch.where(y > 0.5, z, -z)
 
     def flat(self, K: int) -> tuple[int, str]:
         count = 0 if self.weight is None else self.weight.count(0.0)
@@ -171,11 +193,20 @@ class Sigmoid(Loss):
         return self.weight is not None or self.pos_weight is not None or self.class_weight is not None
 
     def _shares(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """a = v(1 − y) and b = vρy, (N, K)."""
+        """a = vw(1 − y) and b = vwρy, (N, K)."""
+        y, v = self._weights(z, y)
+        v = vector("weight", None, z) if v is None else v
+        return v.to(z.dtype) * (1 - y), (v * vector("pos_weight", self.pos_weight, z)).to(z.dtype) * y
+
+    def _weights(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
+        """y (N, K), and vw in double precision, (K,) or (N, K), to be rounded once; None where there are no weights."""
         if self.class_weight is not None:
             raise ValueError("class_weight 'balanced' is counted on training rows first: loss.fitted(labels, classes)")
-        v = vector("weight", self.weight, z)
-        return v.to(z.dtype) * (1 - y), (v * vector("pos_weight", self.pos_weight, z)).to(z.dtype) * y
+        v = None if self.weight is None else vector("weight", self.weight, z)
+        if y.ndim == 2:
+            return y, v
+        y, w = y.unbind(2)
+        return y, w.double() if v is None else v * w
 
     def _scale(self, x: Tensor, z: Tensor) -> Tensor:
         return x / z.shape[1] if self.average else x

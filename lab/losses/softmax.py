@@ -205,6 +205,10 @@ class Softmax(Loss):
             raise ValueError("softmax wants one class a row, and there are several target columns; use sigmoid")
         return labels.long()
 
+    def probabilities(self, z: Tensor, classes: int) -> Tensor:
+        """p = softmax(z), (N, K)."""
+        return softmax(z)
+
     def fitted(self, labels: Tensor, classes: int) -> Self:
         """This loss, with `balanced` weights n/(K n_c) counted on class indices (N,), ignored ones among them."""
         if self.ignore_index >= classes:
@@ -247,6 +251,13 @@ class Softmax(Loss):
         if y.ndim > 1:
             return (z.argmax(dim=1) == y.argmax(dim=1)).to(z.dtype)
         return (z.argmax(dim=1) == y).to(z.dtype).masked_fill(y == self.ignore_index, torch.nan)
+
+    def margin(self, z: Tensor, y: Tensor) -> Tensor:
+        """z of the target's class less the largest of the others, (N,); nan for an ignored row, or where K = 1."""
+        own = y.argmax(dim=1, keepdim=True) if y.ndim > 1 else self._labels(y)[0]
+        others = z.scatter(1, own, -torch.inf).amax(dim=1)
+        margin = z.gather(1, own)[:, 0] - others.masked_fill(others == -torch.inf, torch.nan)
+        return margin if y.ndim > 1 else margin.masked_fill(y == self.ignore_index, torch.nan)
 
     def flat(self, K: int) -> tuple[int, str]:
         return 1, "softmax ignores a common shift"

@@ -21,7 +21,7 @@ class Ignored(Mistake):
 
     def made(self, case: Case) -> Iterator[Made]:
         targets, z = case.targets, case.z
-        if targets is None or z is None or bool(targets.kept.all()):
+        if targets is None or z is None or targets.kept.shape[1] > 1 or bool(targets.kept.all()):
             return
         names = "ignored rows in the denominator", f"ignored rows in the {case.what}", "ignored rows are not left out"
         mend = "a row to ignore leaves the sum, and what the mean divides by"

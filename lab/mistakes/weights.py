@@ -42,6 +42,11 @@ class Weights(Mistake):
         if targets.joint and summed and not torch.allclose(rows.a, targets.kept, rtol=1e-6):
             mend = "the derivative of log Σ exp z is taken as often as the targets sum to, Σr; so p stands with Σr"
             changed.append(("p stands without the targets' sum", mend, replace(rows, a=targets.kept)))
+        if _has_own_weights(targets):
+            bare = anatomy.rows(z, replace(targets, kept=torch.ones_like(targets.kept)))
+            changed.append(
+                ("the elements' own weights are left out", "multiply each element's part by its weight", bare)
+            )
         if bool((targets.rho != 1).any()):
             bare = anatomy.rows(z, replace(targets, rho=ones))
             changed.append(("pos_weight is left out", "multiply the positive labels' part by it", bare))
@@ -59,10 +64,14 @@ def _masses(targets: Targets) -> Iterator[tuple[str, str, float]]:
         mend = "over class indices a weighted mean divides by the weight of the rows that count"
         yield "divides by N in place of Σw", mend, float(len(targets.e))
         yield "divides by N in place of Σw", mend, float(targets.kept.sum())
-    elif bool((targets.w != 1).any()) or bool((targets.rho != 1).any()):
+    elif _has_own_weights(targets) or bool((targets.w != 1).any()) or bool((targets.rho != 1).any()):
         mend = "this mean divides by the number of rows, whatever their weights"
         yield "divides by Σw in place of N", mend, float((targets.w * targets.e).sum())
         yield "divides by Σw in place of N", mend, float(targets.weighted()[1].sum())
+
+
+def _has_own_weights(targets: Targets) -> bool:
+    return bool(((targets.kept != 0) & (targets.kept != 1)).any())
 
 
 def _misplaced(targets: Targets, curves: bool) -> Iterator[tuple[str, Tensor]]:

@@ -84,14 +84,14 @@ class SpectrumProbe(Probe):
         return before.moved(delta, ridge), delta
 
     def _measured(self, problem: Problem, step: Step, before: Tracked | None) -> Mapping[str, Reading]:
-        curvature = Curvature(problem, step.theta)
+        curvature = step.curvature if problem is step.full else Curvature(problem, step.theta)
         way = plan.choose(curvature, self.top)
         if self.method != "auto":
             way = plan.Plan(self.method, f"{self.method}, as asked for")
         if way.method == "krylov":
             found, readings = self._searched(curvature, step, before)
         else:
-            found, readings = self._whole(curvature, way.method)
+            found, readings = self._whole(curvature, way.method, step.seen)
         if found is None:
             return readings
         step.memory.clear()
@@ -105,8 +105,10 @@ class SpectrumProbe(Probe):
             readings["stability/lr_lambda_max"] = step.lr * float(found.values[0])
         return readings
 
-    def _whole(self, curvature: Curvature, method: plan.Method) -> tuple[Tracked | None, dict[str, Reading]]:
-        """All eigenvalues, by LAPACK."""
+    def _whole(
+        self, curvature: Curvature, method: plan.Method, seen: dict[str, Any]
+    ) -> tuple[Tracked | None, dict[str, Reading]]:
+        """All eigenvalues, by LAPACK; other probes find them in `seen`."""
         problem, theta = curvature.problem, curvature.theta
         H = curvature.dual() if method == "dual" else curvature.dense
         if not torch.isfinite(H).all():
@@ -115,6 +117,7 @@ class SpectrumProbe(Probe):
             found = structure.from_dual(curvature, spectrum.dense(H, error=curvature.dense_rounding))
         else:
             found = spectrum.dense(H, error=hessian_norm_bound(problem, theta, float(H.trace())))
+        seen["spectrum"] = found
         k = self.top
         enclosure = Enclosure(found.lower[:k].cpu(), found.upper[:k].cpu())
         ceiling = certificate.exact(found.values, found.radius)
@@ -137,6 +140,7 @@ class SpectrumProbe(Probe):
         if not torch.isfinite(curvature.diagonal).all():
             return None, {"curvature/definiteness": "unknown: the Hessian is not finite"}
         found = tracking.track(curvature, self.top, self.tolerance / 10, before, step.seed)
+        step.seen["spectrum"] = spectrum.Spectrum(found.values, 0.0, f"the {self.top} largest alone")
         size = float(found.enclosure.upper.abs().max())
         wide = found.enclosure.upper - found.enclosure.lower > self.tolerance * size
         readings: dict[str, Reading] = {

@@ -8,13 +8,19 @@ import numpy as np
 from lab.arithmetic import number
 from lab.arithmetic.formula import Array, known, numbers
 
-known("tril")(lambda N, a, diagonal=0: np.where(np.tri(*a.shape[-2:], diagonal, dtype=bool), a, numbers(N, 0)))
-known("triu")(lambda N, a, diagonal=0: np.where(np.tri(*a.shape[-2:], diagonal - 1, dtype=bool), numbers(N, 0), a))
+known("tril")(lambda N, a, diagonal=0: np.where(_below(a, diagonal), a, numbers(N, 0)))
+known("triu")(lambda N, a, diagonal=0: np.where(_below(a, diagonal - 1), numbers(N, 0), a))
 known("flip")(lambda N, a, dims: np.flip(a, dims))
 known("roll")(lambda N, a, shifts, dims=(): np.roll(a, shifts, dims or None))
 known("repeat")(lambda N, a, repeats: np.tile(a, repeats))
 known("cat")(lambda N, tensors, dim=0: np.concatenate([t for t in tensors if t.shape != (0,)], dim))
 known("stack")(lambda N, tensors, dim=0: np.stack(tensors, dim))
+
+
+def _below(a: Array, diagonal: int) -> Array:
+    """True on and below a diagonal of the last two axes."""
+    rows, columns = a.shape[-2:]
+    return np.tri(rows, columns, diagonal, dtype=np.bool_)
 
 
 @known("index")
@@ -24,7 +30,8 @@ def _index(N: number.Exact, a: Array, indices: Sequence[Any]) -> Array:
 
 @known("index_put", "_index_put_impl")
 def _index_put(N: number.Exact, a: Array, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Array:
-    out, where = a.copy(), tuple(slice(None) if i is None else i for i in indices)
+    out = a.copy()
+    where: Any = tuple(slice(None) if i is None else i for i in indices)
     if accumulate:
         np.add.at(out, where, values)
     else:
