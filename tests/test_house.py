@@ -32,8 +32,8 @@ errors pytest_plugin verb launcher arithmetic.number report.mathml report.heatma
 files seeds verbs inputs oracle spectrum curvature.krylov record catalog sheet picture.palette study.expression
 csvfile derivation arithmetic.formula arithmetic.differences bench.template events.frame events.server picture.canvas
 dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary picture.counts study.metrics
-datasets losses models problem board curvature.density arithmetic.exact preparation.split preparation.recipe events.writer launchers
-rounding optimizer loop arithmetic.truth preparation.data spread study.crew study.display
+datasets losses models problem board arithmetic.exact preparation.split preparation.recipe events.writer launchers
+rounding curvature.density optimizer loop arithmetic.truth preparation.data spread study.crew study.display
 referee curvature.operator optimizers optimizer_schema anatomy residual
 curvature.structure mistake
 curvature.plan mistakes

@@ -308,5 +308,5 @@ def by_chance(
     start = random_block(P, starts, seed, V)
     found = largest_within(compressed, start - V @ (V.T @ start), depth)
     skew = float((V.T @ V - torch.eye(q, dtype=V.dtype, device=V.device)).norm()) + P * torch.finfo(V.dtype).eps * q
-    slack = 4 * skew * float(ritz.values.abs().max()) + 2 * (depth * starts) ** 0.5 * rounding
+    slack = 4 * skew * float(ritz.values.abs().max()) + 2 * math.sqrt(depth * starts) * rounding
     return floor + max(found, 0.0) / (1 - ease) + slack

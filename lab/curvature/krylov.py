@@ -113,7 +113,7 @@ def filtered(product: Product, start: Tensor, k: int, floor: float, target: floa
     Args: floor a lower bound on H's spectrum; target relative to the largest; rounds of filtering at most. Nothing is
     promised, and the answer is to be examined with products that are exact enough.
     """
-    V = _orthonormal(start, None)
+    V: Tensor = _orthonormal(start, None)
     for _ in range(rounds):
         W = product(V)
         T = V.T @ W
