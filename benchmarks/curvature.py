@@ -255,8 +255,8 @@ def tracked() -> Iterator[Row]:
 
 def million() -> Iterator[Row]:
     """The five largest of a million parameters."""
-    problem = made(5_000, 20_000, 50, decay=0.02)
-    theta = start(problem) / 5
+    problem = made(5_000, 20_000, 50, decay=1.0)
+    theta = start(problem)
     found: list[tracking.Tracked] = []
     began = time.perf_counter()
     rise = peak_bytes(lambda: found.append(tracking.track(Curvature(problem, theta), TOP, 1e-3)), warm=False)

@@ -34,6 +34,7 @@ from lab.loop import Visit, walk
 from lab.optimizer import Objective, Stepper
 from lab.problem import Problem
 from lab.seeds import stream
+from lab.stability import Stability
 from lab.twin import Jittered
 
 SHADOWS = 2
@@ -60,6 +61,10 @@ class Shaken:
     @property
     def lr(self) -> float | None:
         return self._stepper.lr
+
+    @property
+    def stability(self) -> Stability | None:
+        return self._stepper.stability
 
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
         """Return where the step ends, each entry moved up or down by its bound."""

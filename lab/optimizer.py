@@ -14,6 +14,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer as TorchOptimizer
 
+from lab import stability
+from lab.stability import Stability
+
 
 class Objective(Protocol):
     """A function of θ that can be minimised."""
@@ -34,6 +37,10 @@ class Stepper(Protocol):
     @property
     def lr(self) -> float | None:
         """The step length now, to be compared with 2/λ₁; None where that says nothing."""
+
+    @property
+    def stability(self) -> Stability | None:
+        """How much curvature the step just taken bears; None where that is not known."""
 
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
         """Return where one step from θ ends; θ itself is left as it is."""
@@ -62,6 +69,10 @@ class Stateless:
 
     @property
     def lr(self) -> float | None:
+        return None
+
+    @property
+    def stability(self) -> Stability | None:
         return None
 
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
@@ -94,6 +105,12 @@ class FromTorch:
         """The step length now."""
         lr = self._optimizer.param_groups[0].get("lr")
         return None if lr is None else float(lr)
+
+    @property
+    def stability(self) -> Stability | None:
+        """What `lab.stability` knows of this optimizer, from its state now."""
+        optimizer = self._optimizer
+        return stability.of(type(optimizer).__name__, optimizer.param_groups[0], optimizer.state[self._theta])
 
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
         def closure() -> Tensor:

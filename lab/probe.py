@@ -15,6 +15,7 @@ from lab.curvature.operator import Curvature
 from lab.problem import Problem
 from lab.record import Shown
 from lab.referee import Verdict
+from lab.stability import Stability
 
 Reading = float | int | str | Verdict | Shown
 
@@ -25,9 +26,10 @@ class Step:
 
     t counts from 0; `problem` is the batch that this step descends on and `full` the whole training set (the same
     object at full batch); θ, value and gradient are where the step starts, and `after` is where it ends: None at the
-    end of training, from where no step is taken. `lr` is the optimizer's step length, None where it has none. `memory`
-    is what the probe that looks keeps from step to step, tensors and plain values by name: a checkpoint holds it too.
-    `seen` is what the probes of one step found and share; `features` and `classes` name θ's rows and columns.
+    end of training, from where no step is taken. `lr` is the optimizer's step length, None where it has none, and
+    `stability` the curvature that its steps bear, as far as that is known. `memory` is what the probe that looks keeps
+    from step to step, tensors and plain values by name: a checkpoint holds it too. `seen` is what the probes of one
+    step found and share; `features` and `classes` name θ's rows and columns.
     """
 
     t: int
@@ -39,6 +41,7 @@ class Step:
     gradient: Tensor
     after: Tensor | None
     lr: float | None
+    stability: Stability | None = None
     seed: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
     seen: dict[str, Any] = field(default_factory=dict)

@@ -161,11 +161,12 @@ class Problem:
         columns = [self.model.curvature(self.X, theta, g, V) for V in units]
         return torch.stack([c.reshape(-1) for c in columns if c is not None], dim=1) / self.divisor
 
-    def blocks(self, width: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def blocks(self, width: int = 0, least: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
+        """X and y, at least `least` rows at a time, for work that makes up to `width` numbers of each row."""
         D, K = self.shape
         per_row = max(D + 4 * K, width) * self.X.element_size()
         # A multiple of 64 rows keeps every block's start on a cache line, whatever D.
-        rows = max(64, BLOCK_BYTES // per_row // 64 * 64)
+        rows = max(-(-least // 64) * 64, BLOCK_BYTES // per_row // 64 * 64)
         for start in range(0, self.N, rows):
             yield self.X[start : start + rows], self.y[start : start + rows]
 

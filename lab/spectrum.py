@@ -70,6 +70,12 @@ class Spectrum:
         return float(kept.max() / kept.min()) if len(kept) else float("nan")
 
     @property
+    def log_determinant(self) -> float:
+        """Sum of the logarithms of the magnitudes on the range: that of the determinant where none is zero."""
+        magnitudes = self.values.abs()
+        return float(magnitudes[magnitudes > self.radius].log().sum())
+
+    @property
     def definiteness(self) -> str:
         """One of the five classes of `DEFINITENESS`; the zero matrix counts as positive semi-definite."""
         positive = bool((self.values > self.radius).any())

@@ -12,6 +12,7 @@ CHECKS = {
     "check/gradient": "gradient against autograd",
     "check/hvp": "Hessian product against forward-over-reverse",
     "check/hessian": "Hessian against torch.func.hessian",
+    "check/decrease": "decrease against its proven bounds",
     "check/twin": "trajectory against autograd's twin",
 }
 

@@ -181,6 +181,7 @@ class Session:
             gradient=visit.gradient,
             after=visit.after,
             lr=self._stepper.lr,
+            stability=self._stepper.stability,
             seed=experiment.config.seed,
             features=experiment.data.features,
             classes=experiment.data.classes,

@@ -110,10 +110,10 @@ def test_cholesky_proves_a_ceiling_where_there_is_one_and_none_where_there_is_no
         ritz = ritz_of(A, Q[:, :4] + 1e-3 * torch.randn(9, 4, generator=rng, dtype=F64))
         for q in (2, 4):
             for sigma in (float(true[q]) * 1.01, float(true[q]) * 0.9):
-                ceiling = certificate.by_inertia(A, ritz, q, sigma, 0.0)
-                if ceiling is not None:
-                    assert ceiling.at(q + 1) >= float(true[q]) - slack
-                    check(certificate.enclose(ritz, ceiling, q), true, slack)
+                rest = certificate.by_inertia(A, ritz.vectors[:, :q], ritz.values[:q], sigma, 0.0)
+                if rest is not None:
+                    assert rest >= float(true[q]) - slack
+                    check(certificate.enclose(ritz, certificate.beyond(q, rest), q), true, slack)
                     proved += 1
                 else:
                     refuted += 1
@@ -127,9 +127,9 @@ def test_a_chance_fails_no_more_often_than_stated(rng):
         A, Q = symmetric(values.clamp(min=0), rng)
         true, slack = truth(A)
         ritz = ritz_of(A, Q[:, [3, 4]])  # not the first two: what is left has the largest in it
-        ceiling = certificate.by_chance(lambda V, A=A: A @ V, ritz, 2, 0.0, i, 0.2, 0.3, slack)
-        failures += ceiling.at(3) < float(true[0]) - slack
-        assert ceiling.at(3) <= max(float(true[0]), 0.0) / 0.7 * (1 + 1e-9) + 100 * slack
+        rest = certificate.by_chance(lambda V, A=A: A @ V, ritz, 2, 0.0, i, 0.2, 0.3, slack)
+        failures += rest < float(true[0]) - slack
+        assert rest <= max(float(true[0]), 0.0) / 0.7 * (1 + 1e-9) + 100 * slack
     assert failures <= 0.2 * trials
 
 
@@ -140,10 +140,11 @@ def test_missing_an_eigenvalue_is_seen_by_every_ceiling(rng):
     for ceiling in (
         certificate.by_trace(float(A.trace()) + 1e-13, blind.values, 0.0, 8),
         certificate.by_norm(float(A.norm()) + 1e-13, blind.values),
-        certificate.by_chance(lambda V: A @ V, blind, 2, 0.0, 0, 1e-6, 0.1, 1e-14),
+        certificate.beyond(2, certificate.by_chance(lambda V: A @ V, blind, 2, 0.0, 0, 1e-6, 0.1, 1e-14)),
     ):
         assert certificate.enclose(blind, ceiling, 1).upper[0] >= 5
-    assert certificate.by_inertia(A, blind, 2, 0.5, 0.0) is None
+        assert certificate.enclose(blind, ceiling, 1, ceiling.at(3)).upper[0] >= 5
+    assert certificate.by_inertia(A, blind.vectors, blind.values, 0.5, 0.0) is None
 
 
 def test_a_change_of_the_hessian_moves_no_eigenvalue_out_of_its_interval(rng):
@@ -204,8 +205,61 @@ def test_intervals_from_a_search_hold_on_hundreds_of_spectra_and_are_narrow(rng)
         ceiling = certificate.by_trace(float(A.trace()) + slack, lower, -slack, 16)
         gaps = ritz.values[:-1] - ritz.values[1:]
         q = 1 + int(gaps.argmax())
-        proof = certificate.by_inertia(A, ritz, q, float(ritz.values[q - 1] - gaps[q - 1] / 4), 0.0)
-        found = certificate.enclose(ritz, ceiling if proof is None else ceiling.meet(proof), q)
+        sigma = float(ritz.values[q - 1] - gaps[q - 1] / 4)
+        rest = certificate.by_inertia(A, ritz.vectors[:, :q], ritz.values[:q], sigma, 0.0)
+        found = certificate.enclose(ritz, ceiling if rest is None else ceiling.meet(certificate.beyond(q, rest)), q)
         check(found, true, slack)
         narrow += found.width <= 1e-6
     assert narrow >= 200
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-13, 1e-9, 1e-5, 1e-2, 10.0])
+def test_intervals_by_deflation_hold_without_a_gap_between_neighbours(noise, rng):
+    nothing, narrow = Ceiling(torch.tensor([math.inf], dtype=F64)), 0
+    for values in spectra(rng, 400, 9):
+        A, Q = symmetric(values, rng)
+        true, slack = truth(A)
+        ritz = ritz_of(A, Q[:, :4] + noise * torch.randn(9, 4, generator=rng, dtype=F64))
+        U = torch.linalg.qr(ritz.vectors, mode="complete").Q[:, 4:]  # what is orthogonal to the block
+        rest = float(torch.linalg.eigvalsh(U.T @ A @ U)[-1]) + 4 * slack
+        found = certificate.enclose(ritz, nothing, 3, rest)
+        check(found, true, slack)
+        narrow += found.width <= 1e-8
+        too_low = certificate.enclose(ritz, nothing, 3, -float(true.abs().max()) - 1)
+        assert float(too_low.upper[0]) >= float(too_low.lower[0])
+    assert narrow >= (380 if noise <= 1e-9 else 0)
+
+
+def test_the_triangle_of_the_residuals_is_needed_for_an_upper_end(rng):
+    """Without it, the upper ends would be the Ritz values themselves, which are too low."""
+    A, Q = symmetric(torch.linspace(1, 0, 12, dtype=F64), rng)
+    ritz = ritz_of(A, Q[:, :4] + 0.05 * torch.randn(12, 4, generator=rng, dtype=F64))
+    U = torch.linalg.qr(ritz.vectors, mode="complete").Q[:, 4:]
+    rest = float(torch.linalg.eigvalsh(U.T @ A @ U)[-1]) + 1e-14
+    found = certificate.enclose(ritz, Ceiling(torch.tensor([math.inf], dtype=F64)), 2, rest)
+    assert (found.upper >= truth(A)[0][:2]).all()
+    assert (ritz.values[:2] + 1e-6 < truth(A)[0][:2]).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_a_majorant_bounds_what_any_other_block_leaves_and_moves_with_the_matrix(dtype, rng):
+    proved = 0
+    for values in spectra(rng, 200, 12):
+        A, Q = symmetric(values.clamp(min=0), rng)
+        true, slack = truth(A)
+        ritz = ritz_of(A, Q[:, :4] + 1e-3 * torch.randn(12, 4, generator=rng, dtype=F64))
+        single = A.to(dtype)
+        error = float(torch.linalg.matrix_norm(single.double() - A, 2))
+        rest = certificate.by_inertia(single, ritz.vectors, ritz.values, float(true[4]) * 1.1, error)
+        if rest is None:
+            continue
+        proved += 1
+        majorant = certificate.Majorant(ritz.vectors, ritz.values, rest)
+        delta = 0.3
+        there = majorant.moved(delta, 0.0)
+        for V in (ritz.vectors, torch.linalg.qr(ritz.vectors + 0.2 * torch.randn(12, 4, generator=rng, dtype=F64)).Q):
+            U = torch.linalg.qr(V, mode="complete").Q[:, 4:]
+            left = float(torch.linalg.eigvalsh(U.T @ A @ U)[-1])
+            assert majorant.beyond(V) >= left - slack
+            assert there.beyond(V) >= math.exp(delta) * left - 2 * slack
+    assert proved > 90

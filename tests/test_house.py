@@ -28,16 +28,17 @@ CLOSED = (
 
 # Each floor may import from the floors above it, and a file from its own folder's base.
 HOUSE = """
-errors pytest_plugin verb launcher arithmetic.number report.mathml report.heatmap report.chart study.table report.plot
+errors pytest_plugin verb launcher arithmetic.number report.mathml report.heatmap report.chart study.table report.plot stability
 files seeds verbs inputs oracle spectrum curvature.krylov record catalog sheet picture.palette study.expression
 csvfile derivation arithmetic.formula arithmetic.differences bench.template events.frame events.server picture.canvas
 dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary picture.counts study.metrics
 datasets losses models problem board arithmetic.exact preparation.split preparation.recipe events.writer launchers
-rounding optimizer loop arithmetic.truth preparation.data spread study.crew study.display study.worker
+rounding optimizer loop arithmetic.truth preparation.data spread study.crew study.display study.worker curvature.density
 referee curvature.operator optimizers optimizer_schema anatomy residual
 curvature.structure mistake
 curvature.plan mistakes
-curvature.tracking doctor
+curvature.search doctor
+curvature.tracking
 bench.trial bench.discern
 bench.perturbed
 bench.judge

@@ -64,3 +64,20 @@ def test_the_krylov_space_of_full_depth_holds_the_largest():
     values = [float(i) for i in range(20)]
     assert krylov.largest_within(diagonal(values), start, 12) == pytest.approx(19, rel=1e-12)
     assert krylov.largest_within(diagonal(values), start, 3) < 18.9
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-7, 1e7])
+def test_a_filter_finds_the_largest_with_their_multiplicity(scale):
+    values = [scale * v for v in [9.0] * 4 + [8.0] + [float(i) / 40 for i in range(195)]]
+    product = diagonal(values)
+    V = krylov.filtered(product, krylov.random_block(200, 9, 0, torch.zeros(1, dtype=F64)), 5, 0.0, 1e-9)
+    assert float((V.T @ V - torch.eye(9, dtype=F64)).norm()) < 1e-12
+    assert torch.allclose((V * product(V)).sum(0)[:5], torch.tensor(values[:5], dtype=F64), rtol=1e-12)
+    residuals = (product(V) - V * (V * product(V)).sum(0)).norm(dim=0)
+    assert float(residuals[:5].max()) < 1e-8 * values[0]
+
+
+def test_a_filter_of_nothing_is_no_trouble():
+    start = krylov.random_block(7, 3, 0, torch.zeros(1, dtype=F64))
+    assert krylov.filtered(lambda V: 0 * V, start, 2, 0.0, 1e-9).shape == (7, 3)
+    assert krylov.filtered(lambda V: 2 * V, start, 2, 0.0, 1e-9).shape == (7, 3)

@@ -34,8 +34,14 @@ def test_products_round_by_no_more_than_stated(curvature, rng):
 
 def test_the_coarse_matrix_is_off_by_no_more_than_stated(curvature):
     H, error = curvature.coarse()
-    off = float(torch.linalg.matrix_norm(H - curvature.dense, 2))
+    rows = curvature.by_class(torch.arange(curvature.P)[:, None])[:, 0]
+    off = float(torch.linalg.matrix_norm(H.double() - curvature.dense[rows][:, rows], 2))
     assert 1e-9 < off <= error < 1e-4 * curvature.trace
+
+
+def test_the_order_by_class_is_undone_by_the_order_by_column(curvature, rng):
+    V = torch.randn(curvature.P, 3, generator=rng, dtype=torch.float64)
+    assert torch.equal(curvature.by_column(curvature.by_class(V)), V)
 
 
 def test_single_precision_products_round_by_no_more_than_stated(problem_and_theta, rng):

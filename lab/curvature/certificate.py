@@ -17,16 +17,26 @@ Rounding. V's columns are orthonormal up to E = VᵀV − I, and R is known up t
         λ_i ≤ λ_i(Θ + e₁ + D′^{−1/2}[e₁² + eD² + n(D²/c + c) + (1 + t)R̃ᵀR̃ + (1 + 1/t)f²]D′^{−1/2}).
     Lower ends: VᵀHV ⪰ Θ − e‖Θ‖ − n, to be divided by 1 ± e as VᵀV ⪯ 1 + e.
 
+Upper ends by deflation. Let B be H compressed to what is orthogonal to V, and B ⪯ σ: the `rest`. Up to V's rounding H
+    is [[Θ, Gᵀ], [G, B]] with GᵀG = RᵀR, which grows with B, and an eigenvalue λ > σ of [[Θ, Gᵀ], [G, σ]] solves
+    Θx + GᵀGx/(λ − σ) = λx. Of G it has GᵀG alone, so that the triangle T of R = QT may stand in its place:
+        λ_i ≤ max(σ, λ_i([[Θ, Tᵀ], [T, σ]])).
+    The error is again |r_i|²/(θ_i − σ), and the gap is that from the i-th Ritz value to all that V leaves, not that
+    between two neighbours: with a few vectors more than values are asked for it is there in a dense spectrum too.
+Rounding. With V = U(1 + E)^{1/2}, U orthonormal, e ≤ 1/20: ‖UᵀHU − Θ‖ ≤ 3e‖Θ‖ + 1.1n, ‖G − U⊥ᵀR‖ ≤ (1 + e)f + e‖R‖,
+    and the QR factorisation is exact for an R within γ_{Pm}‖R‖. All of it moves an eigenvalue by its norm (Weyl).
+
 Ceilings.
     Trace       Σλ = tr H and λ ≥ floor:  λ_j ≤ tr H − Σ_{i≠j} (what λ_i is known to be at least), and jλ_j too.
     Norm        Σλ² = ‖H‖²_F: the same of squares.
-    Inertia     If σ − H + VΘVᵀ ⪰ 0 then λ_{q+1}(H) ≤ λ₁(H − VΘVᵀ) + λ_{q+1}(VΘVᵀ) ≤ σ + 0 (Weyl). A Cholesky
-                factorisation of M that runs to its end proves λ_min(M) ≥ −γ_{P+1}/(1 − γ_{P+1}) tr M (Rump, BIT 46,
-                2006).
-    Chance      λ_{q+1}(H) ≤ λ₁(B), B = H compressed to what is orthogonal to V (Courant–Fischer). Lanczos from a random
+    Inertia     If σ − H + VΘVᵀ ⪰ 0 then B ⪯ σ, as xᵀV = 0 leaves σ|x|² − xᵀHx ≥ 0, and λ_{q+1}(H) ≤ λ₁(B) by
+                Courant–Fischer. A Cholesky factorisation of M that runs to its end proves
+                λ_min(M) ≥ −γ_{P+1}/(1 − γ_{P+1}) tr M (Rump, BIT 46, 2006), in whatever precision it ran.
+    Chance      Lanczos from a random
                 start underestimates λ₁(B) of a B ⪰ 0 by more than the factor 1 − ε after j products with probability at
                 most 1.648 √P e^{−√ε(2j−1)} (Kuczyński & Woźniakowski, SIAM J. Matrix Anal. Appl. 13, 1992, thm. 4.2); b
                 independent starts fail together with that to the power b.
+    Majorant    What Cholesky proves is H ⪯ σ + VΘVᵀ; so B′ ⪯ σ + ‖(I − V′V′ᵀ)VΘ^{1/2}‖² for any other V′ too.
     Change      e^{−δ}H₀ ⪯ H₀′ ⪯ e^δ H₀ moves every eigenvalue by a factor within [e^{−δ}, e^δ] (Weyl); for H = H₀ + ρI
                 that is λ − ρ; for H = H₀ + ρ diag m it holds of λ, since ρ diag m ⪰ 0 only comes nearer to itself.
 """
@@ -53,11 +63,15 @@ class Ceiling:
         """The bound on λ_j, j = 1, 2, …"""
         return float(self.values[min(j, len(self.values)) - 1])
 
+    def first(self, m: int) -> Tensor:
+        """The bounds on λ_1 … λ_m, (m,)."""
+        n = len(self.values)
+        return torch.cat([self.values[:m], self.values[-1:].expand(max(m - n, 0))])
+
     def meet(self, other: "Ceiling") -> "Ceiling":
         """The lower of both everywhere; it fails if either does."""
         n = max(len(self.values), len(other.values))
-        both = [torch.cat([c.values, c.values[-1:].expand(n - len(c.values))]) for c in (self, other)]
-        return Ceiling(torch.minimum(*both), self.chance + other.chance)
+        return Ceiling(torch.minimum(self.first(n), other.first(n)), self.chance + other.chance)
 
     def moved(self, delta: float, ridge: float) -> "Ceiling":
         """The ceiling of H′ with e^{−δ}H₀ ⪯ H₀′ ⪯ e^δ H₀ for H = H₀ + ridge·I."""
@@ -88,6 +102,28 @@ class Enclosure:
         return replace(self, lower=raised(self.lower, -delta, ridge), upper=raised(self.upper, delta, ridge))
 
 
+@dataclass(frozen=True)
+class Majorant:
+    """H ⪯ rest + V diag(values) Vᵀ, V (P, m) of orthonormal columns: what Cholesky proved, and what moves with H."""
+
+    vectors: Tensor
+    values: Tensor
+    rest: float
+
+    def moved(self, delta: float, ridge: float) -> "Majorant":
+        """The majorant of H′ with e^{−δ}H₀ ⪯ H₀′ ⪯ e^δ H₀ for H = H₀ + ridge·I."""
+        rest = float(raised(torch.tensor(self.rest, dtype=torch.float64), delta, ridge))
+        return replace(self, values=self.values * math.exp(delta) * (1 + 1e-15), rest=rest)
+
+    def beyond(self, V: Tensor) -> float:
+        """A bound on H compressed to what is orthogonal to V (P, q), whatever V: σ + ‖(I − VVᵀ) V₀ Θ₀^{1/2}‖²."""
+        C = self.vectors * self.values.clamp(min=0).sqrt().to(V)
+        C = C - V @ (V.T @ C)
+        skew = float((V.T @ V - torch.eye(V.shape[1], dtype=V.dtype, device=V.device)).norm())
+        slack = 4 * (skew + len(V) * torch.finfo(V.dtype).eps) * float(self.values.abs().sum())
+        return self.rest + float(torch.linalg.eigvalsh((C.T @ C).double())[-1]) + slack
+
+
 def raised(values: Tensor, delta: float, ridge: float = 0.0) -> Tensor:
     """(λ − ρ)e^δ + ρ, rounded outward in the direction of δ; below ρ, where only rounding can be, e^{−δ} is used."""
     above = values - ridge
@@ -95,17 +131,20 @@ def raised(values: Tensor, delta: float, ridge: float = 0.0) -> Tensor:
     return moved + math.copysign(8 * torch.finfo(torch.float64).eps, delta) * (values.abs() + abs(ridge)) * (delta != 0)
 
 
-def enclose(ritz: Ritz, ceiling: Ceiling, k: int) -> Enclosure:
-    """Enclose the k largest eigenvalues: Cauchy from below; from above the ceiling, and Lehmann where it has a gap."""
+def enclose(ritz: Ritz, ceiling: Ceiling, k: int, rest: float = math.inf) -> Enclosure:
+    """Enclose the k largest eigenvalues: Cauchy from below; from above the ceiling, deflation, and Lehmann at a gap.
+
+    Args: rest a bound on H compressed to what is orthogonal to all of `ritz.vectors`, where there is one.
+    """
     small = _Small.of(ritz)
     lower, m = small.lower, len(small.theta)
     if m == len(ritz.vectors):  # nothing is left to have been missed
         ceiling = ceiling.meet(Ceiling(small.above))
-    upper = torch.tensor([ceiling.at(j) for j in range(1, m + 1)], dtype=torch.float64)
-    gaps = {q: float(small.theta[q - 1]) - ceiling.at(q + 1) for q in range(1, m + 1)}
-    for q in sorted(gaps, key=lambda q: -gaps[q])[:4]:  # the widest gaps: what the others would add is not worth it
-        if gaps[q] > 0:
-            upper[:q] = torch.minimum(upper[:q], small.upper(q, ceiling.at(q + 1)))
+    upper = torch.minimum(ceiling.first(m), small.deflated(rest))
+    gaps = small.theta - ceiling.first(m + 1)[1:]
+    widest = gaps.argsort(descending=True)[:4]  # what the other gaps would add is not worth it
+    for q in (1 + int(i) for i in widest if float(gaps[i]) > 0):
+        upper[:q] = torch.minimum(upper[:q], small.upper(q, ceiling.at(q + 1)))
     return Enclosure(lower[:k], torch.maximum(upper[:k], lower[:k]), ceiling.chance)
 
 
@@ -116,10 +155,11 @@ def lower_ends(ritz: Ritz) -> Tensor:
 
 @dataclass(frozen=True)
 class _Small:
-    """All that the proof needs of V and R: Θ (m,), R̃ᵀR̃ (m, m), and the numbers e, n, f of the module's docstring."""
+    """All that the proof needs of V and R: Θ (m,), R̃ᵀR̃ (m, m), R̃'s triangle T (m, m), and the numbers e, n, f."""
 
     theta: Tensor
     square: Tensor
+    triangle: Tensor
     e: float
     n: float
     f: float
@@ -138,7 +178,9 @@ class _Small:
         n = float(cross.norm()) + gamma * m**0.5 * size + 1.1 * f
         square = (R.T @ R).double().cpu()
         square.diagonal().add_(gamma * size**2)
-        return _Small(theta.double().cpu(), (square + square.T) / 2, 1.01 * e, 1.01 * n, 1.01 * f)
+        triangle = torch.linalg.qr(R, mode="r").R.double().cpu()
+        f += 4 * m * P * u * size
+        return _Small(theta.double().cpu(), (square + square.T) / 2, triangle, 1.01 * e, 1.01 * n, 1.01 * f)
 
     @property
     def lower(self) -> Tensor:
@@ -149,6 +191,18 @@ class _Small:
     def above(self) -> Tensor:
         """λ_j ≤ above[j] where V spans the whole space."""
         return self._within(self.theta + self.e * float(self.theta.abs().max()) + self.n, 1) + 4 * _ulp(self.theta)
+
+    def deflated(self, rest: float) -> Tensor:
+        """λ_i ≤ deflated[i], (m,), given B ⪯ rest; ∞ where nothing is given, or V is far from orthonormal."""
+        theta, T = self.theta, self.triangle
+        if not math.isfinite(rest) or self.e > 0.05:
+            return torch.full_like(theta, math.inf)
+        corner = torch.full_like(theta, rest).diag()
+        bordered = torch.cat([torch.cat([theta.diag(), T.T], 1), torch.cat([T, corner], 1)])
+        found: Tensor = torch.linalg.eigvalsh(bordered).flip(0)[: len(theta)].clamp(min=rest)
+        size, spread = float(theta.abs().max()), float(bordered.norm())
+        moved = 3 * self.e * size + 1.1 * self.n + 1.1 * self.f + self.e * float(T.norm())
+        return found + moved + 8 * len(theta) * torch.finfo(torch.float64).eps * spread
 
     def _within(self, values: Tensor, side: int) -> Tensor:
         """The values over what 1 − e ≤ VᵀV ≤ 1 + e makes of them at worst, outward on the given side."""
@@ -206,27 +260,37 @@ def _tidy(values: Tensor, whole: float, size: float) -> Ceiling:
     return Ceiling(torch.cummin(values + slack, dim=0).values)
 
 
-def by_inertia(H: Tensor, ritz: Ritz, q: int, sigma: float, error: float) -> Ceiling | None:
-    """λ_{q+1} ≤ σ and a little, if Cholesky proves it; None where it does not. `error` bounds ‖H − the true one‖."""
-    H, V, theta = H.double(), ritz.vectors[:, :q].double(), ritz.values[:q].double().clamp(min=0)
-    P, u = H.shape[0], torch.finfo(torch.float64).eps / 2
-    M = (V * theta) @ V.T - H
+def by_inertia(H: Tensor, V: Tensor, theta: Tensor, sigma: float, error: float) -> float | None:
+    """A bound on H compressed to what is orthogonal to V (P, q): σ and a little, if Cholesky proves it; else None.
+
+    Args: theta (q,) at least V's Ritz values nearly; error a bound on ‖H − the true one‖. It works in H's precision.
+    """
+    P, u = H.shape[0], torch.finfo(H.dtype).eps / 2
+    W = (V * theta.clamp(min=0).sqrt()).to(H)
+    M = torch.addmm(H, W, W.T, beta=-1)
     M.diagonal().add_(sigma)
     _, failed = torch.linalg.cholesky_ex(M)
     if int(failed):
         return None
+    # V and Θ round once each on their way into W, and make as much of what is orthogonal to W as to V.
     gamma = (P + 2) * u / (1 - 2 * (P + 2) * u)
-    formed = (q + 4) * 2 * u * (float(theta.sum()) * 1.1 + float(H.norm()) + abs(sigma))
-    bound = sigma + gamma * float(M.diagonal().abs().sum()) * 1.01 + formed + error
+    formed = (V.shape[1] + 12) * 2 * u * (float(theta.abs().sum()) * 1.1 + float(H.norm()) + abs(sigma))
+    return sigma + gamma * float(M.diagonal().abs().sum()) * 1.01 + formed + error
+
+
+def beyond(q: int, rest: float, chance: float = 0.0) -> Ceiling:
+    """The ceiling λ_{q+1} ≤ rest, and no word on those before."""
     values = torch.full((q + 1,), math.inf, dtype=torch.float64)
-    values[q] = bound
-    return Ceiling(values)
+    values[q] = rest
+    return Ceiling(values, chance)
 
 
 def by_chance(
     product: Product, ritz: Ritz, q: int, floor: float, seed: int, chance: float, ease: float, rounding: float
-) -> Ceiling:
-    """λ_{q+1} ≤ σ with a probability of at least 1 − chance, σ within the factor 1/(1 − ease) of what Lanczos finds.
+) -> float:
+    """A bound on H compressed to what is orthogonal to the first q of V, that holds with probability 1 − chance.
+
+    It is within the factor 1/(1 − ease) of what Lanczos finds.
 
     Args: floor a lower bound on H's spectrum; seed of the random starts; rounding of a product with a unit vector. It
     holds for exact arithmetic: the basis is kept orthonormal, so that what is found is exact for a matrix that near.
@@ -244,7 +308,5 @@ def by_chance(
     start = random_block(P, starts, seed, V)
     found = largest_within(compressed, start - V @ (V.T @ start), depth)
     skew = float((V.T @ V - torch.eye(q, dtype=V.dtype, device=V.device)).norm()) + P * torch.finfo(V.dtype).eps * q
-    slack = 4 * skew * float(ritz.values.abs().max()) + 2 * (depth * starts) ** 0.5 * rounding
-    values = torch.full((q + 1,), math.inf, dtype=torch.float64)
-    values[q] = floor + max(found, 0.0) / (1 - ease) + slack
-    return Ceiling(values, chance)
+    slack = 4 * skew * float(ritz.values.abs().max()) + 2 * math.sqrt(depth * starts) * rounding
+    return floor + max(found, 0.0) / (1 - ease) + slack

@@ -8,14 +8,21 @@ A block finds an eigenvalue as often as it occurs, up to m times; a single vecto
 multiplicity. Working with residuals in place of Lanczos' recurrence costs Q's orthogonality to every new block, and
 allows any start: that of the step before, above all.
 
+Where a matrix at hand makes products cheap (`filtered`), keeping a basis orthonormal would be most of the work. There
+the block is multiplied by a polynomial in H instead, small on [a, b], where the unwanted eigenvalues lie, and growing
+fastest beyond b: with c, e the middle and half-width, T_d((H − c)/e), T_{j+1}(x) = 2x T_j(x) − T_{j−1}(x). It gains
+e^{dρ} on λ over all in [a, b], ρ = arccosh((λ − c)/e); b is the block's own smallest Ritz value.
+
 Each stored image carries its product's rounding, and each recombination a little more; `Ritz.error` has the sum:
 |fl(WS) − WS| ≤ γ_s |W||S|, and V = fl(QS) moves HV by ‖H‖ γ_s ‖|Q||S|‖.
 
 Source  Stathopoulos & Saad, Restarting techniques for the (Jacobi–)Davidson symmetric eigenvalue methods, ETNA 7
-        (1998); Wu & Simon, Thick-restart Lanczos, SIAM J. Matrix Anal. Appl. 22 (2000); Parlett, The Symmetric
-        Eigenvalue Problem (1998), §11 and §13.
+        (1998); Wu & Simon, Thick-restart Lanczos, SIAM J. Matrix Anal. Appl. 22 (2000); Zhou & Saad, A
+        Chebyshev–Davidson algorithm, SIAM J. Matrix Anal. Appl. 29 (2007); Parlett, The Symmetric Eigenvalue Problem
+        (1998), §11 and §13.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -98,6 +105,33 @@ def search(
             return ritz
         basis = basis.with_block(new, product(new), rounding)
         used += new.shape[1]
+
+
+def filtered(product: Product, start: Tensor, k: int, floor: float, target: float, rounds: int = 12) -> Tensor:
+    """Orthonormal (P, m), Ritz vectors for H's m largest nearly: the first k until their residuals are below `target`.
+
+    Args: floor a lower bound on H's spectrum; target relative to the largest; rounds of filtering at most. Nothing is
+    promised, and the answer is to be examined with products that are exact enough.
+    """
+    V: Tensor = _orthonormal(start, None)
+    for _ in range(rounds):
+        W = product(V)
+        T = V.T @ W
+        values, S = torch.linalg.eigh((T + T.T) / 2)
+        values, S = values.flip(0), S.flip(1)
+        V, W = V @ S, W @ S
+        theta, size = values.tolist(), float(values.abs().max())
+        worst = float((W - V * values)[:, :k].norm(dim=0).max())
+        c, e = (theta[-1] + floor) / 2, (theta[-1] - floor) / 2
+        if worst <= target * size or e <= 1e-12 * size:
+            return V
+        beyond = max((theta[min(k, len(theta)) - 1] - c) / e, 1 + 1e-3)
+        degree = min(max(math.ceil(math.log(4 * worst / (target * size)) / math.acosh(beyond)), 3), 12)
+        last, V = V, (W - c * V) / e
+        for _ in range(degree - 1):
+            last, V = V, (product(V) - c * V) * (2 / e) - last
+        V = torch.linalg.qr(V / V.norm(dim=0)).Q
+    return V
 
 
 def largest_within(product: Product, start: Tensor, depth: int) -> float:

@@ -17,7 +17,7 @@ Method = Literal["dense", "dual", "krylov"]
 SLOWNESS = 6.0  # of a multiply-add in LAPACK's eigenvalues against one in a product: 4 to 8 on machines of today
 WORTH = 4.0  # how many times the price of a few eigenvalues all of them are worth
 SWEEPS = 30.0  # products of a block that a cold search with its proof takes
-GUARDS = (3, 9, 27)  # how many eigenvalues beyond the wanted ones a block holds: more, where a cluster asks for it
+GUARDS = (7, 27)  # how many eigenvalues beyond the wanted ones a block holds: more, where a cluster asks for it
 
 
 @dataclass(frozen=True)

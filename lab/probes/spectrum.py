@@ -8,6 +8,9 @@ At a step that measures, all eigenvalues are found or the largest ones, by what 
 `tolerance`: an eigenvalue that is not known so well has no number, only its interval. At a step that does not, the last
 intervals are moved by the exponential bound, for next to nothing. `every: auto` measures when they have grown wider
 than `tolerance`, relative to the largest eigenvalue.
+
+`curvature/effective_rank` is tr H/λ₁, how many directions as curved as the first would make up the trace (Koltchinskii
+& Lounici, Bernoulli 23, 2017); `curvature/log_determinant` is that of H on its range, and known with all eigenvalues.
 """
 
 from collections.abc import Mapping
@@ -96,6 +99,8 @@ class SpectrumProbe(Probe):
             step.memory.update(found.state())
         readings |= {**_bands(found.enclosure), "curvature/method": way.why}
         readings["curvature/trace"] = curvature.trace
+        if float(found.values[0]) > 0:
+            readings["curvature/effective_rank"] = curvature.trace / float(found.values[0])
         if step.lr is not None and "curvature/lambda_1" in readings:
             readings["stability/lr_lambda_max"] = step.lr * float(found.values[0])
         return readings
@@ -122,6 +127,7 @@ class SpectrumProbe(Probe):
             "curvature/lambda_min": float(found.values[-1]),
             "curvature/rank": found.rank,
             "curvature/condition": found.condition,
+            "curvature/log_determinant": found.log_determinant,
             "curvature/definiteness": spectrum.explain_definiteness(found, problem.flat_directions),
             "curvature/certainty": f"proved: {found.how}",
         }

@@ -1,0 +1,172 @@
+"""One search for the k largest eigenvalues at one θ: Ritz vectors, and a proof of what they leave.
+
+The block has m > k vectors. Once those of the first k have come to rest, the eigenvalues in question are parted from
+all that is orthogonal to the block by the gap from the k-th Ritz value to the m-th (`certificate`, deflation), which a
+dense spectrum has too, if m is a few more than k. What fills it is a bound σ on the rest: proved by Cholesky from a
+matrix in single precision where that costs no more than a search by products, and otherwise found by chance.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from lab.curvature import certificate, krylov, plan
+from lab.curvature.certificate import Ceiling, Enclosure, Majorant
+from lab.curvature.krylov import Ritz
+from lab.curvature.operator import Curvature
+
+CHANCE = 1e-6  # the probability with which a proof by chance may fail
+CLUSTER = 1e-4  # eigenvalues nearer to each other than this share of the largest are not worth parting
+NOTHING = Ceiling(torch.tensor([torch.inf], dtype=torch.float64))
+
+
+def most(curvature: Curvature) -> float:
+    """An upper bound on tr H, and so on every eigenvalue, as none is negative."""
+    return curvature.trace * (1 + 1e-12) + curvature.dense_rounding
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an attempt came to: Ritz vectors, a ceiling on all eigenvalues, the first k's enclosure, and its proof."""
+
+    ritz: Ritz
+    ceiling: Ceiling
+    enclosure: Enclosure
+    majorant: Majorant | None
+
+
+@dataclass(frozen=True)
+class Search:
+    """The search for the k largest eigenvalues of `curvature` to `tolerance`, relative to the largest."""
+
+    curvature: Curvature
+    k: int
+    tolerance: float
+    seed: int
+
+    def from_last(self, start: Tensor, ceiling: Ceiling, majorant: Majorant) -> Found | None:
+        """From the last step's vectors, under the last proof, moved; None where that does not bound what they leave."""
+
+        def enclosed(ritz: Ritz) -> Enclosure:
+            ceiling_now = self._with_trace(ritz, ceiling)
+            return certificate.enclose(ritz, ceiling_now, self.k, majorant.beyond(ritz.vectors))
+
+        ritz = self._run(start, lambda _: True)
+        if majorant.beyond(ritz.vectors) >= float(ritz.values[self.k - 1]) * (1 - 10 * CLUSTER):
+            return None
+        again = self._run(ritz.vectors, lambda r: self._exhausted(r) or enclosed(r).width <= self.tolerance)
+        ritz = replace(again, products=ritz.products + again.products)
+        below = certificate.beyond(len(ritz.values), majorant.beyond(ritz.vectors))
+        return Found(ritz, self._with_trace(ritz, ceiling.meet(below)), enclosed(ritz), majorant)
+
+    def attempt(self, start: Tensor, ceiling: Ceiling, widest: bool) -> Found:
+        """Search until the intervals are narrow, or foreseen to be below a proof, and prove.
+
+        A proof is not worth its price where a cluster goes on beyond the block, unless the block is the `widest`.
+        """
+        ritz = self._by_matrix(start) if self._has_matrix else self._run(start, self._foreseen)
+        ceiling = self._with_trace(ritz, ceiling)
+        enclosure = certificate.enclose(ritz, ceiling, self.k)
+        low, high, majorant = *self._gap(ritz), None
+        if enclosure.width > self.tolerance and (widest or high - low > CLUSTER * float(ritz.values.abs().max())):
+            majorant = self._prove(ritz, low, high)
+            rest, chance = (majorant.rest, 0.0) if majorant else (self._by_chance(ritz, low, high), CHANCE)
+            alone = certificate.beyond(len(ritz.values), rest, chance)
+            # What is not needed is left out, so that chances of failure do not add up from step to step.
+            proved = certificate.enclose(ritz, self._with_trace(ritz, alone), self.k, rest)
+            ceiling = alone if proved.width <= self.tolerance else ceiling.meet(alone)
+            ceiling = self._with_trace(ritz, ceiling)
+            enclosure = certificate.enclose(ritz, ceiling, self.k, rest)
+        if widest and enclosure.width > self.tolerance:
+            ease = min(max(self.tolerance, 0.02), 0.5)  # nothing parts them: what is left is a bound on the largest
+            whole = self._least_by_chance(ritz, 0, ease)
+            ceiling = ceiling.meet(Ceiling(torch.tensor([whole], dtype=torch.float64), CHANCE))
+            enclosure = certificate.enclose(ritz, ceiling, self.k)
+        return Found(ritz, ceiling, enclosure, majorant)
+
+    def _by_matrix(self, start: Tensor) -> Ritz:
+        """The block that the coarse matrix has, examined by products in full, and by more where it is too coarse."""
+        curvature, like = self.curvature, self._coarse[0].double()
+        begin = curvature.by_class(start).double()
+        found = krylov.filtered(lambda V: like @ V, begin, self.k, curvature.floor, 1e-2 * self.tolerance**0.5)
+        return self._run(curvature.by_column(found).to(start), self._foreseen)
+
+    def _run(self, start: Tensor, enough: Callable[[Ritz], bool]) -> Ritz:
+        m, curvature = start.shape[1], self.curvature
+        # A longer basis takes fewer products, and more memory.
+        limit = 8 * m if 8 * m * curvature.P * 16 <= plan.memory() / 32 else 3 * m
+        return krylov.search(curvature, start, enough, limit, 80 * m, curvature.rounding, most(curvature))
+
+    def _with_trace(self, ritz: Ritz, ceiling: Ceiling) -> Ceiling:
+        # What Ritz values leave of the trace is often enough late in training, when few eigenvalues are left.
+        curvature = self.curvature
+        found = certificate.by_trace(most(curvature), certificate.lower_ends(ritz), curvature.floor, curvature.P)
+        return ceiling.meet(found)
+
+    def _foreseen(self, ritz: Ritz) -> bool:
+        """Whether the intervals would be narrow below a proof in the gap, or better vectors are of no use."""
+        low, high = self._gap(ritz)
+        residuals, size = ritz.residuals, float(ritz.values.abs().max())
+        residual, gap = float(residuals[: self.k].max()), (high - low) / 4
+        if self._exhausted(ritz) or (4 * gap < CLUSTER * size and float(residuals.max()) < 1e-4 * size):
+            return True  # to rounding, or to a cluster that a wider block may reach the end of
+        if gap <= residual or residual**2 / gap > self.tolerance * size:
+            return False
+        # A vector beyond the k-th that has not come to rest may yet rise above it: the proof itself says whether.
+        supposed = certificate.enclose(ritz, NOTHING, self.k, (low + high) / 2)
+        return supposed.width <= self.tolerance
+
+    def _exhausted(self, ritz: Ritz) -> bool:
+        """Whether the residuals are so small that more products can do nothing for the intervals."""
+        residuals, enough = ritz.residuals, 1e-3 * self.tolerance * float(ritz.values.abs().max())
+        return float(residuals.max()) <= max(enough, 2 * ritz.error)
+
+    def _gap(self, ritz: Ritz) -> tuple[float, float]:
+        """From where the largest of what the block leaves may yet be up to the k-th Ritz value."""
+        theta = ritz.values
+        if len(theta) <= self.k:
+            return float(theta[-1]), float(theta[-1])
+        return float(theta[-1] + ritz.residuals[-1]), float(theta[self.k - 1])
+
+    def _prove(self, ritz: Ritz, low: float, high: float) -> Majorant | None:
+        """H ⪯ σ + VΘVᵀ for the block and a σ in the gap, where there is a matrix and Cholesky proves it."""
+        curvature, sigma = self.curvature, (high + low) / 2
+        if not self._has_matrix or not high > low:
+            return None
+        for H, V, error in self._matrices(ritz.vectors):
+            if error + 2 * curvature.P**2 * torch.finfo(H.dtype).eps * sigma > (high - low) / 4:
+                continue
+            proved = certificate.by_inertia(H, V, ritz.values.double(), sigma, error)
+            if proved is not None and proved < high:
+                return Majorant(ritz.vectors, ritz.values.double().cpu(), proved)
+        return None
+
+    def _matrices(self, V: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """H with V in the same order and a bound on H's error, from the cheapest to the dearest."""
+        H, error = self._coarse
+        yield H, self.curvature.by_class(V), error
+        yield H.double(), self.curvature.by_class(V), error
+        yield self.curvature.dense, V, self.curvature.dense_rounding
+
+    def _by_chance(self, ritz: Ritz, low: float, high: float) -> float:
+        """A bound on what is orthogonal to the block, eased by no more than half of the gap."""
+        ease = min(max(0.5 * (1 - low / high), 0.02), 0.5) if high > 0 else 0.5
+        return self._least_by_chance(ritz, len(ritz.values), ease)
+
+    def _least_by_chance(self, ritz: Ritz, q: int, ease: float) -> float:
+        curvature = self.curvature
+        return certificate.by_chance(curvature, ritz, q, curvature.floor, self.seed, CHANCE, ease, curvature.rounding)
+
+    @cached_property
+    def _coarse(self) -> tuple[Tensor, float]:
+        return self.curvature.coarse()
+
+    @cached_property
+    def _has_matrix(self) -> bool:
+        """Whether a matrix and its factorisation fit into memory, and cost no more than a search by products does."""
+        problem, P, (D, K) = self.curvature.problem, self.curvature.P, self.curvature.theta.shape
+        form, search = problem.N * D * D * K * (K + 1) / 2, plan.SWEEPS * 2 * problem.N * P * (self.k + plan.GUARDS[0])
+        return plan.memory() / 2 >= 3 * 8 * P * P and form + P**3 / 3 <= search

@@ -1,0 +1,73 @@
+"""Sharpness as the optimizer sees it, against the limit beyond which its own steps are unstable.
+
+An optimizer that scales each coordinate by a P (Adam's √v, say) descends on a quadratic whose curvature is
+S = P^{−1/2} H P^{−1/2}; momentum moves the limit (`lab.stability`). With d = P^{−1/2}, S V = d∘H(d∘V), its trace is
+Σ d² diag H, and a product's rounding is at most max d² times that of H.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt, Lt
+from torch import Tensor
+
+from lab import spectrum
+from lab.curvature import certificate, krylov, plan
+from lab.curvature.certificate import Enclosure
+from lab.curvature.operator import Curvature
+from lab.probe import Probe, Reading, Step
+
+WIDTH = 8  # of the block that looks for one eigenvalue
+CHANCE = 1e-6  # the probability with which a proof by chance may fail
+
+
+@dataclass(frozen=True)
+class Sharpness(Probe):
+    """Log the largest eigenvalue of the preconditioned Hessian, with its interval, and its share of the limit.
+
+    `stability/share` is to be read against 1, for gradient descent, momentum, Nesterov's, Adam, RMSprop and Adagrad;
+    other optimizers have no reading. The Hessian is the whole training set's.
+    """
+
+    every: Annotated[int, Ge(1)] = 10
+    tolerance: Annotated[float, Gt(0), Lt(1)] = 0.01
+
+    def measure(self, step: Step) -> Mapping[str, Reading]:
+        curvature, stability = Curvature(step.full, step.theta), step.stability
+        if stability is None or not step.full.model.is_linear or not bool(torch.isfinite(curvature.diagonal).all()):
+            return {}
+        scale = torch.ones_like(step.theta) if stability.scale is None else stability.scale.to(step.theta)
+        found = largest(curvature, scale.rsqrt().reshape(-1, 1), self.tolerance, step.seed)
+        lower, upper = float(found.lower[0]), float(found.upper[0])
+        return {
+            "stability/sharpness/lower": lower,
+            "stability/sharpness/upper": upper,
+            "stability/limit": stability.limit,
+            "stability/share": (lower + upper) / 2 / stability.limit,
+            "stability/certainty": found.how,
+        }
+
+
+def largest(curvature: Curvature, d: Tensor, tolerance: float, seed: int) -> Enclosure:
+    """Enclose the largest eigenvalue of diag(d) H diag(d), d (P, 1): by LAPACK where it is cheap, or by products."""
+    most, stretch = float((d[:, 0].square() * curvature.diagonal).sum()), float(d.square().max())
+    if plan.choose(curvature, 1).method == "dense":
+        error = stretch * curvature.dense_rounding + 4 * torch.finfo(d.dtype).eps * most
+        found = spectrum.dense(d * curvature.dense * d.T, error=error)
+        return Enclosure(found.lower[:1].cpu(), found.upper[:1].cpu())
+
+    def product(V: Tensor) -> Tensor:
+        return d * curvature(d * V)
+
+    rounding = stretch * (curvature.rounding + 4 * torch.finfo(d.dtype).eps * curvature.trace)
+    start = krylov.random_block(curvature.P, WIDTH, seed, d)
+    m = start.shape[1]
+
+    def still(ritz: krylov.Ritz) -> bool:
+        return float(ritz.residuals[0]) <= max(0.1 * tolerance * float(ritz.values[0]), 2 * ritz.error)
+
+    ritz = krylov.search(product, start, still, 3 * m, 40 * m, rounding, most)
+    rest = certificate.by_chance(product, ritz, m, 0.0, seed, CHANCE, min(max(tolerance, 0.05), 0.5), rounding)
+    return certificate.enclose(ritz, certificate.beyond(m, rest, CHANCE), 1, rest)

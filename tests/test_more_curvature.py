@@ -1,0 +1,167 @@
+"""What else the lab says of curvature: decrease within proven bounds, sharpness, alignment, density."""
+
+import math
+from dataclasses import dataclass, replace
+
+import mpmath
+import pytest
+import torch
+from conftest import make_problem
+
+from lab import launch, stability
+from lab.curvature import density, plan
+from lab.curvature.operator import Curvature
+from lab.losses.softmax import Softmax
+from lab.probe import Step
+from lab.probes.descent import Descent, remainder
+from lab.probes.sharpness import largest
+from lab.spectrum import dense
+
+F64 = torch.float64
+
+
+def step_from(problem, theta, after):
+    value, gradient = problem.value_and_gradient(theta)
+    return Step(0, problem, problem, None, theta, value, gradient, after, 0.1)
+
+
+@pytest.mark.parametrize("delta", [-30.0, -1.0, -0.999, -1e-3, -1e-12, 0.0, 1e-9, 0.5, 1.0, 30.0])
+def test_the_remainder_is_accurate_at_every_size(delta):
+    with mpmath.workdps(60):
+        x = mpmath.mpf(delta)
+        true = (mpmath.exp(x) - x - 1) / x**2 if x else mpmath.mpf(1) / 2
+        assert abs(remainder(delta) / true - 1) < 1e-13
+
+
+@pytest.mark.parametrize("far", [1e-9, 1e-5, 0.01, 1.0, 30.0])
+def test_every_decrease_is_within_its_envelope(problem_and_theta, far, rng):
+    problem, theta = problem_and_theta
+    for _ in range(10):
+        after = theta + far * torch.randn(theta.shape, generator=rng, dtype=F64)
+        found = Descent().measure(step_from(problem, theta, after))
+        assert found["check/decrease"].passed, str(found["check/decrease"])
+        foretold = found["step/predicted_decrease"]
+        assert found["step/predicted_decrease/lower"] <= foretold + 1e-15 * abs(foretold)
+        assert found["step/predicted_decrease/upper"] >= foretold - 1e-15 * abs(foretold)
+
+
+@dataclass(frozen=True)
+class Flipped(Softmax):
+    """Softmax with a gradient of the wrong sign."""
+
+    def gradient(self, z, y):
+        return -super().gradient(z, y)
+
+    def value_and_gradient(self, z, y):
+        value, gradient = super().value_and_gradient(z, y)
+        return value, -gradient
+
+
+def test_a_wrong_gradient_is_convicted_by_the_decrease_alone(rng):
+    problem, theta = make_problem(rng)
+    wrong = replace(problem, loss=Flipped())
+    value, gradient = wrong.value_and_gradient(theta)
+    step = replace(step_from(problem, theta, theta - 0.1 * gradient), problem=wrong, value=value, gradient=gradient)
+    verdict = Descent().measure(step)["check/decrease"]
+    assert not verdict.passed
+    assert verdict.ratio > 1e3
+    assert "value, gradient or Hessian is wrong" in str(verdict)
+
+
+def diverges(kind, options, curvature):
+    """Whether steps on ½ λ θ², with P = 1 held, run away: by running them."""
+    theta, m, lr = 1.0, 0.0, options["lr"]
+    for _ in range(4000):
+        g = curvature * theta
+        if kind == "adam":
+            beta = options["betas"][0]
+            m = beta * m + (1 - beta) * g
+            theta -= lr * m
+        else:
+            beta = options["momentum"]
+            m = beta * m + (1 - options.get("dampening", 0.0)) * g if beta else g
+            theta -= lr * (g + beta * m if options.get("nesterov") else m)
+        if abs(theta) > 1e6:
+            return True
+    return abs(theta) > 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("sgd", {"momentum": 0.0, "dampening": 0.0, "nesterov": False}),
+        ("sgd", {"momentum": 0.9, "dampening": 0.0, "nesterov": False}),
+        ("sgd", {"momentum": 0.8, "dampening": 0.5, "nesterov": False}),
+        ("sgd", {"momentum": 0.9, "dampening": 0.0, "nesterov": True}),
+        ("adam", {"betas": (0.9, 0.999), "eps": 0.0}),
+    ],
+)
+def test_an_optimizer_is_stable_just_below_its_limit_and_not_just_above(kind, options):
+    options = {"lr": 0.1, **options}
+    late = {"exp_avg_sq": torch.ones(1), "step": 1e9}
+    limit = stability.of(kind, options, late).limit
+    assert not diverges(kind, options, 0.98 * limit)
+    assert diverges(kind, options, 1.02 * limit)
+
+
+def test_adam_s_limit_is_38_over_its_rate_and_what_is_not_known_is_not_said():
+    adam = {"lr": 0.1, "betas": (0.9, 0.999), "eps": 1e-8}
+    assert stability.of("Adam", adam, {"exp_avg_sq": torch.ones(2), "step": 1e9}).limit == pytest.approx(380)
+    assert stability.of("Adam", adam, {}) is None
+    assert stability.of("Adam", {**adam, "amsgrad": True}, {"exp_avg_sq": torch.ones(2), "step": 1.0}) is None
+    assert stability.of("LBFGS", {"lr": 1.0}, {}) is None
+
+
+@pytest.mark.parametrize("way", ["dense", "krylov"])
+def test_preconditioned_sharpness_is_in_its_interval(way, rng, monkeypatch):
+    problem, theta = make_problem(rng, N=80, D=12, K=4, ridge=0.05)
+    curvature = Curvature(problem, theta)
+    d = torch.rand(curvature.P, 1, generator=rng, dtype=F64) + 0.1
+    monkeypatch.setattr(plan, "choose", lambda *_: plan.Plan(way, ""))
+    found, true = largest(curvature, d, 0.05, 0), dense(d * curvature.dense * d.T)
+    assert found.lower[0] <= true.values[0] + true.radius
+    assert found.upper[0] >= true.values[0] - true.radius
+    assert found.width <= (0.06 if way == "krylov" else 1e-10)
+
+
+def spread_of(values, rng, depth=12):
+    n = len(values)
+    Q = torch.linalg.qr(torch.randn(n, n, generator=rng, dtype=F64)).Q
+    return density.sample(lambda V: (Q * values) @ (Q.T @ V), n, values, 4, depth, 3, 1e-3)
+
+
+def test_shares_of_eigenvalues_are_in_their_intervals(rng):
+    for n in (5, 40, 300):
+        for values in (torch.rand(n, dtype=F64, generator=rng), 10.0 ** -torch.linspace(0, 9, n, dtype=F64)):
+            found = spread_of(values, rng)
+            for x in (0.9, 0.5, 0.1, 1e-3, 0.0):
+                lower, upper = found.above(x)
+                assert lower <= float((values > x).double().mean()) <= upper
+            assert found.largest <= float(values.max()) * (1 + 1e-12)
+    found = spread_of(torch.linspace(0, 1, 300, dtype=F64), rng, depth=40)
+    lower, upper = found.above(0.5)
+    assert upper - lower < 2 * found.spread + 0.15  # two nodes of forty, and what sampling may add
+
+
+def test_the_probes_log_their_readings(tiny, tmp_path):
+    probes = {"sharpness": {"every": 2}, "alignment": {"every": 2, "top": 2}, "density": {"every": 3}, "spectrum": {}}
+    optimizer = {"kind": "adam", "lr": 0.05}
+    run = launch.train({**tiny, "init": 0.1, "optimizer": optimizer, "probes": probes}, runs=tmp_path)
+    assert run.status == "finished"
+    for row in run.metrics.rows:
+        measured = row["step"] % 2 == 0
+        assert ("stability/share" in row) == ("alignment/gradient" in row) == measured
+        if measured:
+            assert row["stability/sharpness/lower"] <= row["stability/sharpness/upper"]
+            assert 0 <= row["alignment/gradient"] <= 1 + 1e-12
+            assert ("alignment/last" in row) == (row["step"] > 0)
+        assert ("density/above_1e-1/lower" in row) == (row["step"] % 3 == 0)
+        assert 1 <= row["curvature/effective_rank"] <= 15
+        assert math.isfinite(row["curvature/log_determinant"])
+    assert 0.9 < run.metrics.rows[-1]["alignment/last"] <= 1 + 1e-12
+
+
+def test_the_sharpness_of_plain_descent_is_the_largest_eigenvalue(tiny, tmp_path):
+    run = launch.train({**tiny, "probes": {"sharpness": {"every": 1}, "spectrum": {}}}, runs=tmp_path)
+    for row in run.metrics.rows:
+        assert row["stability/share"] == pytest.approx(row["stability/lr_lambda_max"] / 2, rel=1e-9)
