@@ -7,7 +7,7 @@ Limit       A curve y(x), x = log t, whose slope tends to a limit at least as fa
             + O(1/x), as where y = s_∞ x + O(1) or + O(log x). The window is cut into BLOCKS of equal length, each gives
             the slope between its ends. A line through those against 1/x, read at 1/x = 0, is the limit if the approach
             is as slow as that; the last block's slope is it if the approach is over. The limit lies between: the
-            interval runs from the one to the other, widened by the line's own interval at 0 and by what its later half would say instead.
+            interval runs from the one to the other, widened by the line's own interval at 0.
 
 An interval wider than asked for is evidence of nothing.
 
@@ -60,8 +60,7 @@ def limit(t: Tensor, y: Tensor, start: float) -> Slope | None:
     slopes, middle = y[at].diff() / x[at].diff(), (x[at][1:] + x[at][:-1]) / 2
     fit = _least_squares(1 / middle, slopes)
     ends = (fit.at_zero, float(slopes[-1]))
-    later = _least_squares(1 / middle[BLOCKS // 2 :], slopes[BLOCKS // 2 :])
-    half = abs(ends[1] - ends[0]) / 2 + _student(BLOCKS - 2) * fit.zero_error + abs(later.at_zero - fit.at_zero)
+    half = abs(ends[1] - ends[0]) / 2 + _student(BLOCKS - 2) * fit.zero_error
     return Slope(sum(ends) / 2, half, float(x[0]), float(x[-1]), len(x))
 
 

@@ -67,8 +67,8 @@ CASES = {
     "score_equations": ({"data.n": 200}, {"ridge": 0.1}, wrong_hessian),
     "information_equality": ({"data.n": 5000}, {"data.separable": True}, other_labels),
     "large_steps": ({"steps": 300}, {"optimizer.lr": 1.0}, scaled("loss", 5, at=250)),
-    "flattening": ({"steps": 1500}, {"ridge": 0.1}, scaled("lambda_1", lambda t: max(t, 1) ** 0.4)),
-    "max_margin": ({"steps": 1500}, {"data.separable": False}, scaled("norm", 1.5)),
+    "flattening": ({}, {"ridge": 0.1}, scaled("lambda_1", lambda t: max(t, 1) ** 0.4)),
+    "max_margin": ({}, {"ridge": 0.1}, scaled("norm", 1.5)),
     "period_doubling": ({"steps": 100}, {"optimizer.momentum": 0.9}, scaled("one_step", 0.0)),
 }
 
@@ -230,7 +230,7 @@ def test_a_limit_is_read_off_a_curve_that_has_one_and_not_off_noise():
     from lab import rate
 
     t = torch.arange(1, 5000, dtype=torch.float64)
-    for curve, due in ((2 * t.log() + 3, 2.0), (t.log() + t.log().log(), 1.0), ((t + 40).log(), 1.0)):
+    for curve, due in ((2 * t.log() + 3, 2.0), (t.log() + t.log().log(), 1.0), ((t + 5).log(), 1.0)):
         slope = rate.limit(t, curve, 70)
         assert abs(slope.value - due) <= slope.half < 0.3
         assert rate.judged("", slope, due, 0.3).holds is True
