@@ -79,3 +79,13 @@ def named_probes(root: Node) -> tuple[list[str], list[Problem]]:
         if probe.empty
     ]
     return [name for name, probe in node.value.items() if name in known and probe.value is not None], found
+
+
+def theorem_names(root: Node) -> list[Problem]:
+    """What is wrong with the names of theorems."""
+    names, known = root.plain().get("theorems", []), catalog.names("theorems")
+    given = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    unknown = [name for name in given if name not in known]
+    twice = [name for name in given if given.count(name) > 1]
+    found = [Problem(("theorems",), f"unknown theorem {schema.shown(name)}{suggest(name, known)}") for name in unknown]
+    return found + [Problem(("theorems",), f"{schema.shown(name)} is there twice; once is enough") for name in twice]

@@ -22,6 +22,7 @@ BASES = {
     "optimizers": "lab.optimizer:Optimizer",
     "identities": "lab.identity:Identity",
     "mistakes": "lab.mistake:Mistake",
+    "theorems": "lab.theorem:Theorem",
     "verbs": "lab.verb:Verb",
     "launchers": "lab.launcher:Launcher",
 }

@@ -57,6 +57,7 @@ class Config(Block):
         description="What is measured; null switches one off.",
     )
     twin: Literal["autograd"] | None = Field(None, description="Train a second copy by autograd, in lockstep.")
+    theorems: list[str] = Field([], description="What the run is held against, when it has ended: lab/theorems.")
     checkpoint_every: Annotated[int, Ge(1)] = Field(100, description="Steps from one checkpoint to the next.")
 
     @overload
@@ -171,6 +172,7 @@ def _model(chosen: Mapping[str, Any], probes: Sequence[str]) -> type[Config]:
     """`Config` with models in place of mappings: those `chosen` by key, and the named probes."""
     each: dict[str, Any] = {name: (schema.block("probes", name, tagged=False) | None, None) for name in probes}
     models = {**chosen, "probe_blocks": create_model("Probes", __base__=Block, **each)}
+    models["theorems"] = list[Literal[catalog.names("theorems")]]  # type: ignore[misc]
     fields: dict[str, Any] = {key: (model, Config.model_fields[key]) for key, model in models.items()}
     return create_model("Config", __base__=Config, __doc__=Config.__doc__, **fields)
 
@@ -180,7 +182,7 @@ def _validated(root: Node) -> Config:
     raw = root.plain()
     chosen, found = blocks.choose(raw)
     probes, wrong = blocks.named_probes(root)
-    found += wrong
+    found += wrong + blocks.theorem_names(root)
     if isinstance(raw["probes"], dict):
         raw["probes"] = {name: raw["probes"][name] for name in probes}
     model = _model(chosen, probes)

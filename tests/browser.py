@@ -19,7 +19,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 _FLAGS = (
     "--headless",
     "--no-sandbox",
-    "--disable-gpu",
+    "--enable-unsafe-swiftshader",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -77,13 +77,13 @@ class Browser(AbstractContextManager["Browser"]):
         os.close(self._from)
 
     def call(self, method: str, **parameters: Any) -> Any:
-        """The result of a method of the protocol. Raises: RuntimeError where it fails, TimeoutError after a minute."""
+        """The result of a method of the protocol. Raises: RuntimeError where it fails, TimeoutError."""
         self._count += 1
         message = {"id": self._count, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._to, json.dumps(message).encode() + b"\0")
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while True:
             answer = json.loads(self._read(deadline))
             if answer.get("id") == self._count:
@@ -112,7 +112,7 @@ class Browser(AbstractContextManager["Browser"]):
             raise RuntimeError(found["exceptionDetails"]["exception"]["description"])
         return found["result"].get("value")
 
-    def wait(self, javascript: str, seconds: float = 90) -> Any:
+    def wait(self, javascript: str, seconds: float = 300) -> Any:
         """The expression's value once it is true. Raises: TimeoutError."""
         deadline = time.monotonic() + seconds
         while not (found := self.evaluate(javascript)):

@@ -32,19 +32,42 @@ def test_a_missing_run_and_a_folder_without_runs_are_one_line_of_error(tmp_path)
 
 
 def test_it_listens_on_loopback_and_keeps_every_step(tmp_path):
-    flags = board_flags([run_at(tmp_path / "iris" / "r1")])
-    assert f"--logdir={tmp_path / 'iris' / 'r1'}" in flags
+    run_at(tmp_path / "iris" / "r1")
+    flags = board_flags([tmp_path / "iris"], tmp_path / "shelf")
+    assert f"--logdir={tmp_path / 'iris'}" in flags
     assert "--host=127.0.0.1" in flags
     assert "--samples_per_plugin=scalars=100000,images=100,histograms=500,text=1000" in flags
-    assert "--window_title=lab: r1" in flags
+    assert "--window_title=lab: iris" in flags
+
+
+def linked(shelf: Path) -> dict[str, Path]:
+    return {str(path.relative_to(shelf)): path.resolve() for path in shelf.rglob("*") if path.is_symlink()}
+
+
+def test_a_single_run_has_its_name_and_not_a_dot(tmp_path):
+    run, shelf = run_at(tmp_path / "iris" / "r1"), tmp_path / "shelf"
+    assert f"--logdir={shelf}" in board_flags([run], shelf)
+    assert linked(shelf) == {"iris/r1": run}
 
 
 def test_several_runs_are_named_by_what_differs_in_their_paths(tmp_path):
-    one, two = run_at(tmp_path / "iris" / "r1"), run_at(tmp_path / "wine" / "r1")
-    assert board_flags([one, two, one])[0] == f"--logdir_spec=iris/r1:{one},wine/r1:{two}"
-    comma = run_at(tmp_path / "a,b")
-    with pytest.raises(InputError, match="a,b: TensorBoard cannot show"):
-        board_flags([one, comma])
+    one, two, shelf = run_at(tmp_path / "iris" / "r1"), run_at(tmp_path / "wine, red" / "r1"), tmp_path / "shelf"
+    assert f"--logdir={shelf}" in board_flags([one, two, one], shelf)
+    assert linked(shelf) == {"iris/r1": one, "wine, red/r1": two}
+
+
+def test_a_run_below_another_path_is_shown_once_and_nothing_is_put_into_runs(tmp_path):
+    run = run_at(tmp_path / "iris" / "r1")
+    assert f"--logdir={tmp_path / 'iris'}" in board_flags([run, tmp_path / "iris"], tmp_path / "shelf")
+    assert {path.name for path in run.parent.rglob("*")} == {"r1", "config.yaml", "status.json"}
+
+
+def test_where_there_are_no_links_runs_are_named_in_the_flag(tmp_path, monkeypatch):
+    one, two, comma = (run_at(tmp_path / name / "r1") for name in ("iris", "wine", "a,b"))
+    monkeypatch.setattr(Path, "symlink_to", lambda *_, **__: (_ for _ in ()).throw(OSError()))
+    assert board_flags([one, two], tmp_path / "shelf")[0] == f"--logdir_spec=iris/r1:{one},wine/r1:{two}"
+    with pytest.raises(InputError, match="a,b/r1: TensorBoard cannot show"):
+        board_flags([one, comma], tmp_path / "shelf")
 
 
 def test_the_command_starts_the_program_as_it_was_started(tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ CLOSED = (
 
 # Each floor may import from the floors above it, and a file from its own folder's base.
 HOUSE = """
-errors pytest_plugin verb launcher arithmetic.number report.mathml report.heatmap study.table report.plot
+errors pytest_plugin verb launcher arithmetic.number report.mathml report.heatmap report.chart study.table report.plot
 files seeds verbs inputs oracle spectrum curvature.krylov record catalog sheet picture.palette study.expression
 csvfile derivation arithmetic.formula arithmetic.differences bench.template events.frame events.server picture.canvas
 dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary picture.counts study.metrics
@@ -44,14 +44,15 @@ bench.judge
 bench.sighting bench.backward
 bench.userfile
 probe twin summary schema evidence
-identity
-identities
+identity rate theorem
+identities theorems
 ledger report.page
 report.derive report.html
 probes yamlfile progress
 blocks
 config study.facts
 experiment display study.listing study.compare study.export study.grid report.sheet
+panel
 trainer golden goldenfile coefficients
 testing
 console

@@ -100,6 +100,12 @@ def test_the_leading_vectors_are_those_of_the_dense_solver_and_found_once(step):
     assert bool((vectors.gather(0, vectors.abs().argmax(0, keepdim=True)) > 0).all())
 
 
+def test_nothing_is_drawn_of_a_hessian_that_is_not_finite(step):
+    step = replace(step, theta=step.theta * math.nan, features=("p_0_0", "p_0_1", "p_1_0", "p_1_1", "intercept"))
+    for probe in (HessianMap(), Eigenvectors(), Landscape(), Waterfall()):
+        assert probe.measure(step) == {}
+
+
 def test_features_are_pixels_by_their_names_alone():
     names = (*(f"pixel_{r}_{c}" for r in range(2) for c in range(3)), "intercept")
     places = grid(names)

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import shutil
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,40 @@ def test_a_run_that_has_not_finished_predicts_from_where_it_is_and_says_so(shop,
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"{tmp_path / 'run'}: interrupted at step 8, predicting from there\n")
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 11
+
+
+OPTIONS = st.sampled_from(
+    [
+        "impute=mean",
+        "impute=drop",
+        "impute=mode",
+        "impute=0",
+        "categorical={colour: red}",
+        "categorical.colour=blue",
+        "categorical=colour",
+        "categorical={age: 31, colour: [1]}",
+        "categorical={size: null}",
+        "categorical.bought=no",
+        "features=[age]",
+        "features=[colour, age]",
+        "target=[age, bought]",
+        "target=colour",
+        "kind=libsvm",
+        "kind=parquet",
+    ]
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(chosen=st.lists(OPTIONS, max_size=3, unique=True))
+def test_any_preparation_is_sized_or_one_line_and_nothing_is_written(shop, chosen):
+    config = {"data": {"kind": "csv", "path": str(shop / "shop.csv"), "target": "bought"}, "loss": {"kind": "softmax"}}
+    (shop / "c.yaml").write_text(json.dumps(config | SETTINGS))
+    before = sorted(shop.rglob("*"))
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as err:
+        code = main(["train", str(shop / "c.yaml"), "--dry-run", *(f"data.{option}" for option in chosen)])
+    assert (code, err.getvalue().count("\n")) in {(0, 0), (2, 1)}
+    assert sorted(shop.rglob("*")) == before
 
 
 def test_a_run_with_gaps_and_levels_is_resumed_to_the_bit(tmp_path):

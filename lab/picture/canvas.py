@@ -40,7 +40,7 @@ class Canvas:
         whole = Image.fromarray(np.ascontiguousarray(colours))
         self._image.paste(whole.resize((width, height), Image.Resampling.NEAREST), (left, top))
 
-    def words(self, place: Point, words: str, anchor: str = "la", size: int = 12) -> None:
+    def words(self, place: Point, words: str, anchor: str = "la", size: int = 15) -> None:
         """Write at `place`; `anchor` as Pillow has it: l, m, r across and a, m, s down."""
         self._draw.text(place, words, fill=INK, font=_font(size), anchor=anchor)
 
@@ -66,7 +66,7 @@ class Canvas:
         for share, words in ticks:
             y = top + round((1 - share) * (height - 1))
             self.line([(left + width, y), (left + width + 3, y)])
-            self.words((left + width + 6, y), words, anchor="lm", size=11)
+            self.words((left + width + 6, y), words, anchor="lm", size=13)
 
     def picture(self, says: str) -> Picture:
         """What was drawn, as a PNG."""

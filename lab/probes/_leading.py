@@ -14,8 +14,11 @@ _GUARD, _ENOUGH = 2, 1e-3  # spare vectors; residuals, as a share of the largest
 def leading(step: Step) -> tuple[Tensor, Tensor]:
     """The largest eigenvalues (m,) and their eigenvectors (P, m) at θ, m ≤ 5; their largest entries are positive.
 
-    They are good for a picture: residuals are below a thousandth of λ₁, or what 400 products gave.
+    They are good for a picture: residuals are below a thousandth of λ₁, or what 400 products gave. There are none
+    (m = 0) where the Hessian is not finite.
     """
+    if not torch.isfinite(step.curvature.diagonal).all():  # |H_ij| ≤ √(H_ii H_jj)
+        return step.theta.new_zeros(0), step.theta.new_zeros(step.theta.numel(), 0)
     if "leading" not in step.seen:
         curvature, m = step.curvature, min(VECTORS, step.theta.numel())
         width = min(m + _GUARD, curvature.P)

@@ -19,8 +19,8 @@ from lab.probe import Probe, Reading, Step
 from lab.probes._leading import classes_of, leading
 from lab.record import Picture
 
-LEFT, TOP, RIGHT, GAP = 96, 44, 72, 4
-WIDE = 560  # about how many pixels all images of a row take together
+LEFT, TOP, RIGHT, GAP = 112, 50, 78, 4
+WIDE = 480  # about how many pixels all images of a row take together
 _PIXEL = re.compile(r".*?(\d+)_(\d+)", re.DOTALL)
 
 
@@ -32,9 +32,11 @@ class Eigenvectors(Probe):
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
         pixels = grid(step.features[: step.theta.shape[0]])
-        if pixels is None or not step.theta.isfinite().all():
+        if pixels is None:
             return {}
         values, vectors = leading(step)
+        if not len(values):
+            return {}
         images = [
             laid_out(v, pixels)
             for v in vectors.double().cpu().numpy().reshape(*step.theta.shape, -1).transpose(2, 1, 0)
@@ -74,11 +76,11 @@ def draw(values: Sequence[float], images: Sequence[NDArray[np.float64]], classes
     canvas.words((LEFT, 6), f"leading eigenvectors of the Hessian, step {t}")
     largest = max(float(np.nanmax(np.abs(image))) for image in images) or 1.0
     for k, name in enumerate(classes):
-        canvas.words((LEFT + k * wide + wide / 2 - GAP, TOP - 6), name, anchor="ms", size=11)
+        canvas.words((LEFT + k * wide + wide / 2 - GAP, TOP - 6), name, anchor="ms", size=13)
     for i, (value, image) in enumerate(zip(values, images, strict=True)):
         top = TOP + i * high
-        canvas.words((LEFT - 8, top + high / 2 - 8), f"eigenvalue {i + 1}", anchor="rm", size=11)
-        canvas.words((LEFT - 8, top + high / 2 + 6), short(value), anchor="rm", size=11)
+        canvas.words((LEFT - 8, top + high / 2 - 9), f"eigenvalue {i + 1}", anchor="rm", size=13)
+        canvas.words((LEFT - 8, top + high / 2 + 7), short(value), anchor="rm", size=13)
         for k in range(K):
             box = (LEFT + k * wide, top, columns * size, rows * size)
             canvas.field(diverging(image[k] / largest), box)

@@ -22,7 +22,7 @@ from lab.probes._leading import classes_of
 from lab.record import Picture
 
 SIDE = 400  # about how many pixels the map is wide
-LEFT, TOP, RIGHT = 84, 44, 76
+LEFT, TOP, RIGHT = 96, 50, 88
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ def draw(H: Tensor, D: int, classes: tuple[str, ...], t: int) -> Picture:
             canvas.line([(LEFT, TOP + at), (LEFT + side, TOP + at)])
         if K <= 16:
             middle = round(side * (k + 0.5) / K)
-            canvas.words((LEFT - 6, TOP + middle), name, anchor="rm", size=11)
+            canvas.words((LEFT - 6, TOP + middle), name, anchor="rm", size=13)
             if K <= 5 or len(name) <= 3:
-                canvas.words((LEFT + middle, TOP - 6), name, anchor="ms", size=11)
+                canvas.words((LEFT + middle, TOP - 6), name, anchor="ms", size=13)
     canvas.frame((LEFT, TOP, side, side))
     ticks = [(0.5 + sign * share / 2, sign * share**2 * largest) for share in (1.0, 0.5) for sign in (1, -1)]
     scale = (LEFT + side + 14, TOP, BAR, side)

@@ -2,7 +2,7 @@
 
 The plane is θ + a v₁ + b v₂, θ and the vectors being the step's own; θ_s of an earlier step lies at
 (v₁ᵀ(θ_s − θ), v₂ᵀ(θ_s − θ)), and seldom in the plane. It reaches as far as the path does, and at least as far as the
-quadratic λ a²/2 takes to rise by the loss itself. For a model that is linear in θ the logits are z + a Xv₁ + b Xv₂.
+quadratic λ a²/2 takes to rise by an eighth of the loss. Where the model is linear in θ, logits are z + a Xv₁ + b Xv₂.
 """
 
 import math
@@ -23,7 +23,7 @@ from lab.probes._leading import leading
 from lab.problem import Problem
 from lab.record import Picture
 
-SIDE, LEFT, TOP, RIGHT, BOTTOM = 400, 66, 34, 80, 44
+SIDE, LEFT, TOP, RIGHT, BOTTOM = 400, 66, 52, 80, 48
 LEVELS = 24  # bands of colour: where one ends is a contour line
 STOPS, MEMORY = 64, 64 << 20  # of the path: how many are kept, and in how many bytes at most
 
@@ -45,7 +45,7 @@ class Landscape(Probe):
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
         _walk(step.memory, step)
-        if not super().due(step) or step.theta.numel() < 2 or not step.theta.isfinite().all():
+        if not super().due(step):
             return {}
         values, vectors = leading(step)
         if vectors.shape[1] < 2 or not float(values[0]) > 0:
@@ -56,6 +56,8 @@ class Landscape(Probe):
         reach = [_reach(path[:, i], float(values[i]), float(values[0]), float(step.value)) for i in range(2)]
         problem, of = _fewer(step.full, self.rows)
         loss = _losses(problem, step.theta, V, [np.linspace(-r, r, self.points) for r in reach])
+        if not np.isfinite(loss).any():
+            return {}
         title = f"loss in the plane of eigenvectors 1 and 2, step {step.t}{of}"
         return {"picture/landscape": draw(loss, reach, path, title)}
 
@@ -72,8 +74,8 @@ def _walk(memory: dict[str, Any], step: Step) -> None:
 
 def _reach(along: NDArray[np.float64], value: float, largest: float, loss: float) -> float:
     """How far the plane reaches on either side of θ."""
-    rise = math.sqrt(2 * max(loss, 0.0) / max(value, 1e-3 * largest))
-    return max(1.15 * float(np.abs(along).max()), rise, 1e-6)
+    rise = math.sqrt(max(loss, 0.0) / 4 / max(value, 1e-3 * largest))
+    return max(1.3 * float(np.abs(along).max()), rise, 1e-6)
 
 
 def _fewer(problem: Problem, rows: int) -> tuple[Problem, str]:
@@ -123,10 +125,10 @@ def draw(loss: NDArray[np.float64], reach: list[float], path: NDArray[np.float64
     canvas.words((LEFT, 8), title)
     for i, place in enumerate((0.0, 0.5, 1.0)):
         a, b = ((2 * place - 1) * r for r in reach)
-        canvas.words((LEFT + place * SIDE, TOP + SIDE + 6), short(a), anchor=("la", "ma", "ra")[i], size=11)
-        canvas.words((LEFT - 6, TOP + (1 - place) * SIDE), short(b), anchor=("rs", "rm", "ra")[i], size=11)
-    canvas.words((LEFT + SIDE / 2, TOP + SIDE + 24), "along eigenvector 1", anchor="ma", size=11)
-    canvas.words((LEFT - 6, TOP - 14), "along 2", anchor="ra", size=11)
+        canvas.words((LEFT + place * SIDE, TOP + SIDE + 6), short(a), anchor=("la", "ma", "ra")[i], size=13)
+        canvas.words((LEFT - 6, TOP + (1 - place) * SIDE), short(b), anchor=("rs", "rm", "ra")[i], size=13)
+    canvas.words((LEFT + SIDE / 2, TOP + SIDE + 24), "along eigenvector 1", anchor="ma", size=13)
+    canvas.words((LEFT - 6, TOP - 6), "along 2", anchor="rs", size=13)
     _draw_path(canvas, [_placed(stop, reach) for stop in path])
     levels = [(s, low + s * (high - low)) for s in (0.0, 0.5, 1.0)]
     colours = sequential((np.arange(LEVELS) / (LEVELS - 1)).repeat(5))

@@ -14,7 +14,7 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lab.picture.canvas import BAR, Canvas, short
+from lab.picture.canvas import BAR, Canvas
 from lab.picture.counts import histogram_of_sizes
 from lab.picture.palette import sequential
 from lab.probe import Probe, Reading, Step
@@ -24,7 +24,7 @@ from lab.spectrum import Spectrum
 LOW, HIGH, PER_DECADE = -20, 12, 8
 BINS = (HIGH - LOW) * PER_DECADE
 ROWS = 200  # of the history; when there are more, every second one is forgotten
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM, STRIP = 480, 300, 66, 34, 64, 44, 12
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM, STRIP = 420, 300, 66, 34, 64, 30, 14
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,13 @@ def draw(steps: list[int], history: NDArray[Any]) -> Picture:
     top = _strip(canvas, positive, (TOP, HEIGHT), largest)
     canvas.field(_coloured(zeros[None], largest), (LEFT, top, WIDTH, STRIP))
     canvas.frame((LEFT, top, WIDTH, STRIP))
-    canvas.words((LEFT - 6, top + STRIP / 2), "zero", anchor="rm", size=11)
+    canvas.words((LEFT - 6, top + STRIP / 2), "zero", anchor="rm", size=13)
     top += STRIP + 4
     if below:
         top = _strip(canvas, negative, (top, 6 * STRIP), largest, down=True)
-    canvas.words((LEFT, top + 2), f"step {steps[0]}", size=11)
-    canvas.words((LEFT + WIDTH, top + 2), f"{steps[-1]}", anchor="ra", size=11)
-    ticks = [(share, short(round((1 + largest) ** share - 1))) for share in (0.0, 0.5, 1.0)]
+    canvas.words((LEFT, top + 2), f"step {steps[0]}", size=13)
+    canvas.words((LEFT + WIDTH, top + 2), f"{steps[-1]}", anchor="ra", size=13)
+    ticks = [(share, str(round((1 + largest) ** share - 1))) for share in (0.0, 0.5, 1.0)]
     canvas.scale((LEFT + WIDTH + 14, TOP, BAR, HEIGHT), sequential(np.linspace(0, 1, 101)), ticks)
     return canvas.picture(
         "Every measured spectrum of the Hessian as a column: how many eigenvalues lie in each eighth of a decade. "
@@ -107,7 +107,7 @@ def _strip(canvas: Canvas, counts: NDArray[Any], place: tuple[int, int], largest
         if 0 <= share <= 1 and (high - low < 12 * PER_DECADE or decade % 2 == 0):
             y = top + height * (share if down else 1 - share)
             canvas.line([(LEFT - 4, y), (LEFT, y)])
-            canvas.words((LEFT - 6, y), f"{'-' if down else ''}1e{decade}", anchor="rm", size=11)
+            canvas.words((LEFT - 6, y), f"{'-' if down else ''}1e{decade}", anchor="rm", size=13)
     return top + height + 4
 
 
