@@ -27,6 +27,7 @@ from lab.launchers.submitit import OneRun
 from lab.runs import list_runs
 from lab.study import crew, grid, sweep
 from lab.study.display import Lines, Quiet
+from lab.study.task import standing
 from lab.yamlfile import dumped
 
 BARE = {**TINY, "probes": {"fit": {}}}
@@ -198,7 +199,7 @@ def test_ctrl_c_leaves_every_run_resumable_and_the_next_call_goes_on_to_the_bit(
     assert swept.code == 130
     assert [outcome.status for outcome in swept.outcomes.values()] == ["finished", "interrupted"]
     assert "3 runs: 1 finished, 1 interrupted, 1 not begun" in list(sweep.lines(swept))
-    assert [sweep.standing(task)[0] for task in found] == ["done", "open", "new"]
+    assert [standing(task)[0] for task in found] == ["done", "open", "new"]
     again = sweep.carry_out(found, Here(), Quiet())
     assert again.code == 0
     assert len(list_runs(tmp_path / "stopped")) == 3
@@ -235,7 +236,7 @@ def killed_at_random(root: Path, kills: int, seed: int) -> None:
 
 def check_swept(whole, found) -> None:
     for one, other in zip(whole, found, strict=True):
-        assert_same_run(sweep.standing(one)[1].path, sweep.standing(other)[1].path)
+        assert_same_run(standing(one)[1].path, standing(other)[1].path)
     runs = list_runs(found[0].root)
     assert len(runs) == len(found)
     assert not [part for run in runs for part in run.path.rglob("*.part")]

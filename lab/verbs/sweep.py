@@ -37,6 +37,7 @@ class Sweep(Verb):
                 raise InputError(f"--option {option}: write KEY=VALUE, as slurm_partition=gpu")
         from lab import config as configs
         from lab.study import display, grid, sweep
+        from lab.study.task import standing
 
         root = configs.tree(options.words[0])
         tasks = sweep.tasks(grid.points(root, options.words[1:], options.zip), options.runs, ["lab", *argv])
@@ -44,7 +45,7 @@ class Sweep(Verb):
         launcher = sweep.engine(options.launcher, options.jobs, len(tasks), given)
         if options.dry_run:
             for task in tasks:
-                print(f"{task.label}  {sweep.standing(task)[0]}")
+                print(f"{task.label}  {standing(task)[0]}")
             return 0
         with display.displayed(len(tasks)) as listener:
             swept = sweep.carry_out(tasks, launcher, listener)
