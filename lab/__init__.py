@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lab.record import Sink as Sink
     from lab.referee import Verdict as Verdict
     from lab.spectrum import Spectrum as Spectrum
+    from lab.study.sweep import sweep as sweep
 
 _HOMES = {
     "check": "lab.bench.judge",
@@ -40,6 +41,7 @@ _HOMES = {
     "Step": "lab.probe",
     "Verdict": "lab.referee",
     "predict": "lab.prediction",
+    "sweep": "lab.study.sweep",
     "train": "lab.launch",
 }
 _ROOMS = ("datasets", "losses", "models", "optimizers", "oracle", "probes", "referee", "spectrum", "testing")

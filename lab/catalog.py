@@ -22,7 +22,9 @@ BASES = {
     "optimizers": "lab.optimizer:Optimizer",
     "identities": "lab.identity:Identity",
     "mistakes": "lab.mistake:Mistake",
+    "theorems": "lab.theorem:Theorem",
     "verbs": "lab.verb:Verb",
+    "launchers": "lab.launcher:Launcher",
 }
 
 

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_type_hints, overload
 
-from annotated_types import Ge, Le, Lt
+from annotated_types import Ge, Le
 from pydantic import Field, ValidationError, create_model
 
-from lab import catalog, schema
-from lab.errors import InputError, suggest
+from lab import blocks, catalog, schema
+from lab.errors import InputError
 from lab.optimizer_schema import torch_kinds, try_options
-from lab.schema import Block, Problem
-from lab.yamlfile import Node, Place, dumped, extended, fail, from_python, merge, nested, overlay, read
+from lab.schema import Block
+from lab.yamlfile import Node, Place, dotted, dumped, extended, fail, from_python, merge, nested, overlay, read
 
 if TYPE_CHECKING:
     from lab.dataset import Dataset
@@ -28,20 +28,6 @@ if TYPE_CHECKING:
 
 MEASURED = ("fit", "gradient", "hvp", "hessian", "spectrum", "descent")  # the probes of a config that names none:
 SHOWN = ("histograms", "hessian_map", "eigenvectors", "landscape", "waterfall")  # numbers, and pictures for the eye
-FOLDERS = {"data": "datasets", "loss": "losses", "model": "models", "optimizer": "optimizers"}
-
-
-class Preparation(Block):
-    """What is done to any data set once it is loaded."""
-
-    standardize: bool = Field(True, description="Scale columns to mean 0 and deviation 1 of the training rows.")
-    intercept: bool = Field(True, description="Add a last column of ones.")
-    validation: Annotated[float, Ge(0), Lt(1)] = Field(
-        0.0, description="The fraction of rows held out; 0 trains on every row."
-    )
-    impute: Literal["mean", "median", "drop"] | None = Field(
-        None, description="What fills a gap: mean or median of the training rows; drop leaves out the row."
-    )
 
 
 class Config(Block):
@@ -71,6 +57,7 @@ class Config(Block):
         description="What is measured; null switches one off.",
     )
     twin: Literal["autograd"] | None = Field(None, description="Train a second copy by autograd, in lockstep.")
+    theorems: list[str] = Field([], description="What the run is held against, when it has ended: lab/theorems.")
     checkpoint_every: Annotated[int, Ge(1)] = Field(100, description="Steps from one checkpoint to the next.")
 
     @overload
@@ -82,8 +69,8 @@ class Config(Block):
     def build(self, block: Literal["data", "loss", "model"]) -> Any:
         """The member that a block names, made from the block's fields."""
         fields: dict[str, Any] = getattr(self, block)
-        own = {key: value for key, value in fields.items() if key not in {"kind", *_common(block)}}
-        return catalog.get(FOLDERS[block], fields["kind"])(**own)
+        own = {key: value for key, value in fields.items() if key not in {"kind", *blocks.common(block)}}
+        return catalog.get(blocks.FOLDERS[block], fields["kind"])(**own)
 
     @property
     def probes(self) -> "dict[str, Probe]":
@@ -111,10 +98,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises: InputError, one line `file:line: dotted.path: what; what to do`.
     """
-    path = Path(path)
-    root = extended(read(path), _KEEP, (path.resolve(),))
-    name = re.sub(r"^[^\w+-]|[^\w.+ -]", "-", path.stem)
-    return _validated(merge(_defaults(root, name), overlay(overrides), _KEEP))
+    return one(tree(path), overlay(overrides))
 
 
 def from_mapping(mapping: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Config:
@@ -126,13 +110,31 @@ def from_mapping(mapping: Mapping[str, Any], overrides: Mapping[str, Any] | None
     if not isinstance(mapping, Mapping):
         fail(place, (), f"must be a mapping of keys to values, got {schema.shown(mapping)}")
     try:
-        root = extended(from_python(mapping, place), _KEEP)
-        tree = Node({}, place)
-        for dotted, value in (overrides or {}).items():
-            tree = merge(tree, nested(dotted, from_python(value, place)))
+        root = tree(mapping)
+        changes = Node({}, place)
+        for key, value in (overrides or {}).items():
+            changes = merge(changes, nested(key, from_python(value, place)))
     except RecursionError:
         fail(place, (), "nested too deeply")
-    return _validated(merge(_defaults(root, "config"), tree, _KEEP))
+    return one(root, changes)
+
+
+def tree(config: str | Path | Mapping[str, Any]) -> Node:
+    """What a config file or a mapping says, with all that it extends and the defaults that are trees; not validated."""
+    if isinstance(config, Mapping):
+        return _defaults(extended(from_python(config, Place("config")), _KEEP), "config")
+    path = Path(config)
+    name = re.sub(r"^[^\w+-]|[^\w.+ -]", "-", path.stem)
+    return _defaults(extended(read(path), _KEEP, (path.resolve(),)), name)
+
+
+def one(root: Node, changes: Node) -> Config:
+    """The config that a tree means with `changes` over it. Raises: InputError where it is wrong, or means several."""
+    root = merge(root, changes, _KEEP)
+    sweep = root.value.get("sweep")
+    if sweep is not None and sweep.value is not None:
+        fail(sweep.place, ("sweep",), "this describes several runs: `lab sweep` makes them, sweep=null leaves it out")
+    return _validated(Node({key: node for key, node in root.value.items() if key != "sweep"}, root.place))
 
 
 def made_of(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> Config:
@@ -141,30 +143,21 @@ def made_of(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]
     Raises: InputError as `load` and `from_mapping` do.
     """
     if isinstance(config, Mapping):
-        return from_mapping(config, dict(_dotted(overrides)))
-    return load(config, [f"{key}={json.dumps(value)}" for key, value in _dotted(overrides)])
+        return from_mapping(config, dict(dotted(overrides)))
+    return load(config, [f"{key}={json.dumps(value)}" for key, value in dotted(overrides)])
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of a config file, with every kind of every block."""
     models: dict[str, Any] = {}
-    for key, folder in FOLDERS.items():
-        choices = tuple(schema.block(folder, kind, _base(key)) for kind in schema.kinds(folder))
+    for key, folder in blocks.FOLDERS.items():
+        choices = tuple(schema.block(folder, kind, blocks.base(key)) for kind in schema.kinds(folder))
         models[key] = Union[choices]  # noqa: UP007
     made = _model(models, catalog.names("probes")).model_json_schema(by_alias=True)
-    return schema.for_files(made, tuple(FOLDERS))
+    return schema.for_files(made, tuple(blocks.FOLDERS))
 
 
-def _common(block: str) -> tuple[str, ...]:
-    """The keys of a block that belong to no kind."""
-    return tuple(_base(block).model_fields)
-
-
-def _base(block: str) -> type[Block]:
-    return Preparation if block == "data" else Block
-
-
-_KEEP = {block: _common(block) for block in FOLDERS}
+_KEEP = {block: blocks.common(block) for block in blocks.FOLDERS}
 
 
 def _defaults(root: Node, name: str) -> Node:
@@ -175,10 +168,11 @@ def _defaults(root: Node, name: str) -> Node:
     return Node({**missing, **root.value}, root.place)
 
 
-def _model(blocks: Mapping[str, Any], probes: Sequence[str]) -> type[Config]:
-    """`Config` with models in place of mappings: `blocks` by key, and the named probes."""
+def _model(chosen: Mapping[str, Any], probes: Sequence[str]) -> type[Config]:
+    """`Config` with models in place of mappings: those `chosen` by key, and the named probes."""
     each: dict[str, Any] = {name: (schema.block("probes", name, tagged=False) | None, None) for name in probes}
-    models = {**blocks, "probe_blocks": create_model("Probes", __base__=Block, **each)}
+    models = {**chosen, "probe_blocks": create_model("Probes", __base__=Block, **each)}
+    models["theorems"] = list[Literal[catalog.names("theorems")]]  # type: ignore[misc]
     fields: dict[str, Any] = {key: (model, Config.model_fields[key]) for key, model in models.items()}
     return create_model("Config", __base__=Config, __doc__=Config.__doc__, **fields)
 
@@ -186,16 +180,16 @@ def _model(blocks: Mapping[str, Any], probes: Sequence[str]) -> type[Config]:
 def _validated(root: Node) -> Config:
     """The config that a tree means. Raises: InputError for the first problem by line, missing keys last."""
     raw = root.plain()
-    blocks, found = _choose(raw)
-    probes, wrong = _named_probes(root)
-    found += wrong
+    chosen, found = blocks.choose(raw)
+    probes, wrong = blocks.named_probes(root)
+    found += wrong + blocks.theorem_names(root)
     if isinstance(raw["probes"], dict):
         raw["probes"] = {name: raw["probes"][name] for name in probes}
-    model = _model(blocks, probes)
+    model = _model(chosen, probes)
     try:
         made = model.model_validate(raw)
     except ValidationError as error:
-        found += schema.problems(error, model, raw, ["extends"])
+        found += schema.problems(error, model, raw, ["extends", "sweep"])
     if found:
         first = min(found, key=lambda p: (p.absent, root.at(p.path).place.line, p.path))
         fail(root.at(first.path).place, first.path, first.what)
@@ -204,51 +198,6 @@ def _validated(root: Node) -> Config:
     config = Config.model_validate(plain)
     _rehearse(config, root)
     return config
-
-
-def _choose(raw: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """Each block's model by its kind, which is put into canonical form in `raw`; and what is wrong with the kinds."""
-    models: dict[str, Any] = {}
-    found = []
-    for key, folder in FOLDERS.items():
-        block = raw.get(key)
-        kind = block.get("kind") if isinstance(block, dict) else block
-        name = schema.canonical(folder, kind) if isinstance(kind, str) else None
-        if isinstance(block, dict) and name is not None:
-            models[key] = schema.block(folder, name, _base(key))
-            block["kind"] = name
-            continue
-        known = schema.kinds(folder)
-        if key not in raw:
-            what = f"missing; add a block, as {{kind: {known[0]}}}{suggest('', known)}"
-            found.append(Problem((key,), what, absent=True))
-        elif not isinstance(block, dict):
-            what = f"must be a mapping, as {{kind: {name or known[0]}}}, got {schema.shown(block)}"
-            found.append(Problem((key,), what))
-        elif "kind" not in block:
-            found.append(Problem((key, "kind"), f"missing; say which{suggest('', known)}", absent=True))
-        else:
-            found.append(Problem((key, "kind"), f"unknown kind {schema.shown(kind)}{suggest(str(kind), known)}"))
-    return models, found
-
-
-def _named_probes(root: Node) -> tuple[list[str], list[Problem]]:
-    """The probes that are switched on, and what is wrong with their names."""
-    node = root.value["probes"]
-    if node.value is None:
-        return [], [Problem(("probes",), "empty; write {} for no probe, or leave the key out for the usual ones")]
-    if not isinstance(node.value, dict):
-        return [], []
-    known = catalog.names("probes")
-    found = [
-        Problem(("probes", name), f"unknown probe{suggest(name, known)}") for name in node.value if name not in known
-    ]
-    found += [
-        Problem(("probes", name), "empty; write {} to use its defaults, or null to switch it off")
-        for name, probe in node.value.items()
-        if probe.empty
-    ]
-    return [name for name, probe in node.value.items() if name in known and probe.value is not None], found
 
 
 def _absolute(data: dict[str, Any], node: Node) -> dict[str, Any]:
@@ -278,14 +227,3 @@ def _rehearse(config: Config, root: Node) -> None:
             make()
         except (InputError, ValueError) as error:
             fail(root.at(path).place, path, str(error))
-
-
-def _dotted(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """A nested mapping as dotted keys with their values; an empty mapping stays a value."""
-    pairs: list[tuple[str, Any]] = []
-    for key, value in nested.items():
-        if isinstance(value, Mapping) and value:
-            pairs += _dotted(value, f"{prefix}{key}.")
-        else:
-            pairs.append((prefix + key, value))
-    return pairs

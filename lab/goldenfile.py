@@ -19,7 +19,8 @@ from typing import Any, get_args, get_type_hints
 from pydantic import BaseModel
 
 from lab import catalog, schema
-from lab.config import FOLDERS, Config, Preparation
+from lab.blocks import FOLDERS, Preparation
+from lab.config import Config
 from lab.dataset import DataPath
 from lab.errors import InputError
 from lab.experiment import Experiment

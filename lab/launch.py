@@ -2,20 +2,27 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lab import config as configs
+from lab import spectrum as spectra
 from lab.config import Config
 from lab.console import Silent
 from lab.errors import InputError
 from lab.experiment import Experiment, assemble
+from lab.loop import walk
 from lab.problem import Problem
 from lab.provenance import provenance
-from lab.runs import RunFolder
+from lab.rounding import hessian_norm_bound
+from lab.runs import RunFolder, summary
+from lab.spectrum import Spectrum
+from lab.study.metrics import Metrics
 from lab.trainer import Watcher, initial_state
 from lab.trainer import train as train_in
 
@@ -24,11 +31,15 @@ EXIT = {"finished": 0, "failed": 1, "diverged": 1, "interrupted": 130}
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has ended: its folder, how it ended, and what it was made of."""
+    """A run: its folder, and what came of it. `Run.open(path)` gives one that is on the disk."""
 
     folder: RunFolder
-    status: str
-    experiment: Experiment
+    _made_of: Experiment | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Run":
+        """The run in the folder `path`. Raises: InputError where there is none."""
+        return cls(RunFolder.open(path))
 
     @property
     def path(self) -> Path:
@@ -36,20 +47,65 @@ class Run:
         return self.folder.path
 
     @property
-    def metrics(self) -> list[dict[str, Any]]:
-        """What was logged, a mapping for each step, floats exact."""
-        return self.folder.metrics()
+    def status(self) -> str:
+        """finished, failed, diverged, interrupted, running, or killed."""
+        return summary(self.path).status
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """What it was made of, data and all. Raises: InputError where config or data cannot be had any more."""
+        return self._made_of or assemble(configs.load(self.folder.config))
+
+    @property
+    def config(self) -> Config:
+        """The resolved config."""
+        return self._made_of.config if self._made_of else configs.load(self.folder.config)
+
+    @property
+    def metrics(self) -> Metrics:
+        """What was logged: arrays by tag, `run.metrics["loss/train"]`, and `.to_pandas()`; floats exact."""
+        return Metrics(self.folder.metrics())
 
     @property
     def theta(self) -> Tensor:
         """θ (D, K) of the newest checkpoint: where training ended."""
-        theta: Tensor = self.folder.load_checkpoint()[1]["theta"]
-        return theta
+        return self._theta_at(None)
 
     @property
     def problem(self) -> Problem:
         """The loss on the whole training set, with its hand-derived gradient and Hessian."""
         return self.experiment.full
+
+    def spectrum(self, step: int | None = None) -> Spectrum:
+        """All eigenvalues and eigenvectors of the training loss's Hessian at θ of a step, or where training ended.
+
+        A step before the last checkpoint is walked to again from the start, which gives the very θ that the run had
+        there, if the machine computes as it did then. Raises: InputError for a step that the run did not reach.
+        """
+        problem = self.problem
+        theta = self._theta_at(step).to(problem.X)
+        H = problem.hessian(theta)
+        return spectra.dense(H, error=hessian_norm_bound(problem, theta, float(H.trace())), vectors=True)
+
+    def _theta_at(self, step: int | None) -> Tensor:
+        newest, state = self.folder.load_checkpoint()
+        if step is None or step == newest:
+            theta: Tensor = state["theta"]
+            return theta
+        if not 0 <= step < newest:
+            raise InputError(f"{self.path}: no step {step}; the last checkpoint is at step {newest}")
+        experiment = self.experiment
+        theta = experiment.theta.clone()
+        with torch.no_grad():
+            for visit in walk(experiment.batches, experiment.stepper(theta), theta, 0, step):
+                theta = visit.theta
+        return theta
+
+    def _repr_html_(self) -> str:
+        """The run as a notebook shows it: its summary and its loss."""
+        from lab.report.run import notebook
+
+        return notebook(self.path, self.folder.status(), self.metrics.rows)
 
 
 def train(config: str | Path | Mapping[str, Any], *, runs: str | Path = "runs", **overrides: Any) -> Run:
@@ -76,7 +132,8 @@ def launch(experiment: Experiment, root: str | Path, watcher: Watcher, argv: Seq
         initial_state(experiment),
         experiment.data.recipe.saved(),
     )
-    return Run(folder, train_in(experiment, folder, watcher), experiment)
+    train_in(experiment, folder, watcher)
+    return Run(folder, experiment)
 
 
 def reopen(path: str | Path) -> tuple[RunFolder, Config]:
@@ -93,4 +150,5 @@ def resume(folder: RunFolder, experiment: Experiment, watcher: Watcher) -> Run:
             f"{folder.path}: the data have changed since this run began (SHA-256 was {then[:12]}…, "
             f"is {experiment.data.sha256[:12]}…); restore them, or start a new run"
         )
-    return Run(folder, train_in(experiment, folder, watcher), experiment)
+    train_in(experiment, folder, watcher)
+    return Run(folder, experiment)

@@ -111,16 +111,25 @@ class JsonLines(AppendedFile):
 def read_jsonl(path: Path) -> list[Row]:
     """Read what `JsonLines` wrote; a last line without its line end was torn by a kill, and is left out.
 
-    Raises ValueError, naming file and line, for a line that is not JSON.
+    Raises ValueError, naming file and line, for a line that is no row.
     """
     rows = []
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
         try:
-            row = json.loads(line)
+            rows.append(readings(line))
         except ValueError as error:
-            raise ValueError(f"{path}:{number}: not JSON: {error}") from None
-        rows.append({tag: _NAMED.get(value, value) if isinstance(value, str) else value for tag, value in row.items()})
+            raise ValueError(f"{path}:{number}: not a row of metrics: {error}") from None
     return rows
+
+
+def readings(line: bytes) -> Row:
+    """The row that a line of metrics.jsonl holds. Raises ValueError where it is no row."""
+    row = json.loads(line)
+    if not isinstance(row, dict) or type(row.get("step")) is not int:
+        raise ValueError("no object with a step")
+    if wrong := [tag for tag, value in row.items() if not isinstance(value, int | float | str)]:
+        raise ValueError(f"{wrong[0]} is neither a number nor a text")
+    return {tag: _NAMED.get(value, value) if isinstance(value, str) else value for tag, value in row.items()}
 
 
 def plain(value: Any) -> Any:

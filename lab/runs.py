@@ -129,7 +129,7 @@ class RunFolder:
 
     def status(self) -> dict[str, Any]:
         """What `write_status` wrote last: {"status": …, "updated": …, fact: …}.  A fact nan is the text "NaN"."""
-        status: dict[str, Any] = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
+        status: dict[str, Any] = dict(json.loads((self.path / "status.json").read_text(encoding="utf-8")))
         return status
 
     def save_checkpoint(self, step: int, state: Mapping[str, Any]) -> None:
@@ -165,7 +165,7 @@ class RunFolder:
                     kept.write(row)
 
     def metrics(self) -> list[Row]:
-        """The rows of metrics.jsonl, floats exact.  Raises InputError when a line in it is not JSON."""
+        """The rows of metrics.jsonl, floats exact.  Raises InputError when a line in it is no row."""
         try:
             return read_jsonl(self.path / "metrics.jsonl")
         except ValueError as error:
@@ -191,7 +191,7 @@ class RunSummary:
 
 def list_runs(root: str | Path) -> list[RunSummary]:
     """Every run below `root`, oldest first; none where `root` does not exist."""
-    return sorted(map(_summary, find_runs(root)), key=lambda run: (run.started, str(run.path)))
+    return sorted(map(summary, find_runs(root)), key=lambda run: (run.started, str(run.path)))
 
 
 def find_runs(root: str | Path) -> list[Path]:
@@ -210,11 +210,12 @@ def is_run(path: Path) -> bool:
     return (path / "config.yaml").is_file() and (path / "status.json").is_file()
 
 
-def _summary(path: Path) -> RunSummary:
+def summary(path: Path) -> RunSummary:
+    """How the run in the folder `path` stands."""
     run = RunFolder(path)
     try:
         facts = run.status()
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         facts = {"status": "unreadable"}
     status = str(facts.pop("status", "unreadable"))
     if status == "running" and _is_abandoned(path):

@@ -201,6 +201,19 @@ def for_files(made: dict[str, Any], blocks: Iterable[str]) -> dict[str, Any]:
         choices = whole.pop("anyOf", None) or [{"$ref": whole.pop("$ref")}]
         properties[key] = {**whole, "anyOf": [*choices, part]}
     properties["extends"] = {"type": "string", "description": "A YAML file that this one is merged onto."}
+    values = {"anyOf": [{"type": "array", "minItems": 1}, {"type": ["string", "number", "boolean", "null"]}]}
+    axes = {"type": "object", "additionalProperties": values}
+    properties["sweep"] = {
+        "anyOf": [
+            {
+                "type": "object",
+                "properties": {"grid": axes, "zip": axes},
+                "additionalProperties": False,
+            },
+            {"type": "null"},
+        ],
+        "description": "For `lab sweep`: keys with lists of values, or a range as 0..4; grid crosses, zip pairs.",
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **{key: value for key, value in made.items() if key != "required"},

@@ -35,6 +35,7 @@ def summarize(path: Path, status: Mapping[str, Any], rows: Sequence[Row]) -> lis
     lines += _fit(last)
     lines += _checks(rows)
     lines += _curvature(last)
+    lines += _theorems(last)
     if ended == "interrupted":
         lines.append(Line("go on", lab_command("train", "--resume", short(path))))
     return [*lines, Line("folder", str(path)), Line("TensorBoard", lab_command("board", short(path)))]
@@ -88,6 +89,14 @@ def _curvature(last: Row) -> Iterator[Line]:
             else "not below 2: gradient descent is unstable here"
         )
         yield Line("stability", f"lr·λ₁ = {product:.4g}, {side}", product < 2)
+
+
+def _theorems(last: Row) -> Iterator[Line]:
+    for tag, verdict in last.items():
+        if tag.startswith("theorem/") and tag.endswith("/verdict"):
+            name = tag.split("/")[1]
+            good = {"held": True, "failed": False}.get(verdict)
+            yield Line(f"theorem {name}", f"{verdict}: {last[f'theorem/{name}/figures']}", good)
 
 
 def figures(row: Row) -> str:

@@ -16,6 +16,7 @@ from lab.doctor import diagnosed
 from lab.events.writer import TensorBoard
 from lab.experiment import Experiment
 from lab.loop import Visit, walk
+from lab.panel import Panel, recorded
 from lab.probe import Reading, Step
 from lab.record import JsonLines, Shown, Sink
 from lab.referee import Verdict
@@ -80,6 +81,7 @@ class Session:
         self._stepper.load_state_dict(state["optimizer"])
         self._lockstep = self._begin_lockstep(state.get("lockstep"))
         self._memories: dict[str, dict[str, Any]] = state.get("memories", {})
+        self._panel = Panel(experiment)
         self._last_finite: Step | None = None
 
     def train(self, stop: Stop) -> Status:
@@ -89,7 +91,8 @@ class Session:
             self.t = visit.t
             step = self._step(visit)
             if not visit.finite:
-                self._record(visit, self._basics(step))
+                basics = self._basics(step)
+                self._record(visit, basics | self._rule(visit, basics))
                 self._watcher.say(self._why_not_finite(step))
                 return "diverged"
             halted_by = self._observe(visit, step)
@@ -122,8 +125,20 @@ class Session:
                     halted_by = halted_by or name
         if self._lockstep is not None:
             readings |= self._lockstep.advance(visit)
+        readings |= self._panel.read(step, self._memories)
+        if visit.after is None:
+            readings |= self._rule(visit, readings)
         self._record(visit, readings)
         return halted_by
+
+    def _rule(self, visit: Visit, readings: Mapping[str, Reading]) -> Mapping[str, Reading]:
+        """Hold the run, which ends here with these readings, against its theorems; return their verdicts."""
+        rows = [*self._folder.metrics(), {"step": visit.t, **readings}]
+        found = recorded(self._panel.rule(rows, visit.theta, not visit.finite, self._folder.path))
+        for tag, words in found.failures.items():
+            self.failures[tag] = f"step {visit.t}: {words}"
+            self._watcher.say(f"{tag.split('/')[1]} failed: {words}")
+        return found.readings
 
     def _record(self, visit: Visit, readings: Mapping[str, Reading]) -> None:
         row: dict[str, float | int | str | Shown] = {}

@@ -5,7 +5,7 @@ YAML is 1.2 (1e-3 is a number, `yes` is text).
 """
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -189,6 +189,15 @@ def nested(dotted: str, node: Node) -> Node:
     for key in reversed(keys):
         node = Node({key: node}, node.place)
     return node
+
+
+def dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested mappings with their dotted keys; an empty mapping is a leaf."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def dumped(plain: Mapping[str, Any]) -> str:

@@ -11,7 +11,8 @@ import pytest
 from conftest import PLAIN, TEXT, complaint
 
 import lab.probes
-from lab.config import Config, Preparation, from_mapping, json_schema, load
+from lab.blocks import Preparation
+from lab.config import Config, from_mapping, json_schema, load
 from lab.errors import InputError
 from lab.schema import block
 
@@ -216,7 +217,8 @@ def test_the_schema_knows_every_kind_and_key() -> None:
     made = json_schema()
     kinds = {kind for part in made["$defs"].values() for kind in _tags(part.get("properties", {}).get("kind", {}))}
     assert {"sigmoid", "softmax", "linear", "csv", "synthetic", "newton", "sgd", "SGD", "adam"} <= kinds
-    assert set(made["properties"]) == {field.alias or key for key, field in Config.model_fields.items()} | {"extends"}
+    keys = {field.alias or key for key, field in Config.model_fields.items()}
+    assert set(made["properties"]) == keys | {"extends", "sweep"}
     assert made["$schema"].endswith("2020-12/schema")
     assert made["additionalProperties"] is False
     assert made["then"]["required"] == ["data", "loss", "steps", "optimizer"]

@@ -106,6 +106,40 @@ def test_fields_that_do_not_fit_the_file_are_refused(write, options, message):
     assert str(refused.value).startswith(message)
 
 
+def test_a_gap_is_missing_and_the_first_one_is_told_by_line_and_column(write):
+    table = Csv(write("a,b,y\n1,2,p\n3,NA,q\n,4,q\n"), "y").load()
+    assert np.isnan(table.X).tolist() == [[False, False], [False, True], [True, False]]
+    assert table.missing == "t.csv:3: column 'b': missing value"
+
+
+def test_a_categorical_column_holds_indices_into_its_levels_the_reference_first(write):
+    path = write("rooms,colour,y\n10,red,p\n9,,q\n,blue,q\n10,red,p\n")
+    table = Csv(path, "y", categorical={"colour": "red", "rooms": 10}).load()
+    assert table.levels == {"colour": ("red", "blue"), "rooms": ("10", "9")}
+    np.testing.assert_array_equal(table.X, [[0, 0], [1, np.nan], [np.nan, 1], [0, 0]])
+    assert Csv(path, "y", categorical={"colour": None, "rooms": None}).load().levels == {
+        "colour": ("blue", "red"),
+        "rooms": ("9", "10"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("categorical", "message"),
+    [
+        ({"a": "c"}, "t.csv: column 'a': data.categorical: no level 'c' (allowed: p, q)"),
+        ({"A": None}, "t.csv: data.categorical: 'A' is no feature; did you mean 'a'?"),
+        ({"y": None}, "t.csv: data.categorical: 'y' is no feature (allowed: a, b, c)"),
+        ({"a": None, "b": None}, "t.csv: column 'b': every value is missing; leave it out of data.features"),
+        ({"a": None, "c": None}, "t.csv: column 'c': 21 rows have as many levels; leave it out of data.features"),
+    ],
+)
+def test_a_categorical_column_that_cannot_be_is_refused(write, categorical, message):
+    rows = "".join(f"{'pq'[i % 2]},,{i},{i % 3}\n" for i in range(21))
+    with pytest.raises(InputError) as refused:
+        Csv(write(f"a,b,c,y\n{rows}"), "y", categorical=categorical).load()
+    assert str(refused.value).startswith(message)
+
+
 @pytest.mark.parametrize("member", [lambda path: Csv(path, "y"), Npz])
 @pytest.mark.parametrize(
     ("path", "message"),
@@ -138,11 +172,20 @@ MALFORMED = st.one_of(
 
 
 @settings(max_examples=150, deadline=None)
-@given(content=MALFORMED, delimiter=st.one_of(st.just(","), st.characters()), several=st.booleans())
-@example(content=b"x,y\n1,0\n2,1\n", delimiter=",", several=False)
-def test_any_bytes_as_csv_are_a_valid_table_or_an_input_error_on_one_line(scratch, content, delimiter, several):
+@given(
+    content=MALFORMED,
+    delimiter=st.one_of(st.just(","), st.characters()),
+    several=st.booleans(),
+    categorical=st.sampled_from([{}, {"x": None}, {"x": "1"}]),
+)
+@example(content=b"x,y\n1,0\n2,1\n", delimiter=",", several=False, categorical={"x": 1})
+def test_any_bytes_as_csv_are_a_valid_table_or_an_input_error_on_one_line(
+    scratch, content, delimiter, several, categorical
+):
     scratch.write_bytes(content)
-    assert_valid_or_refused(Csv(str(scratch), ["y", "z"] if several else "y", delimiter=delimiter))
+    assert_valid_or_refused(
+        Csv(str(scratch), ["y", "z"] if several else "y", delimiter=delimiter, categorical=categorical)
+    )
 
 
 @settings(max_examples=50, deadline=None)

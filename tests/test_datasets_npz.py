@@ -24,6 +24,13 @@ def test_an_npz_has_its_arrays_classes_and_the_files_hash(folder):
     assert table.sha256 == hashlib.sha256((folder / "t.npz").read_bytes()).hexdigest()
 
 
+def test_nan_is_missing_and_told_by_its_index(folder):
+    np.savez("t.npz", X=np.array([[1.0, 2.0], [3.0, np.nan]]), y=np.array([0, 1]))
+    table = Npz("t.npz").load()
+    assert np.isnan(table.X).tolist() == [[False, False], [False, True]]
+    assert table.missing == "t.npz: X[1, 1] is nan, which is missing"
+
+
 @pytest.mark.parametrize(
     ("y", "classes"),
     [

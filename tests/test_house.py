@@ -15,18 +15,25 @@ from lab import catalog, launch
 ROOT = Path(lab.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-CLOSED = ("arithmetic", "bench", "curvature", "events", "picture", "preparation", "report")  # packages of rooms
+CLOSED = (
+    "arithmetic",
+    "bench",
+    "curvature",
+    "events",
+    "picture",
+    "preparation",
+    "report",
+    "study",
+)  # packages of rooms
 
-# Each floor may import from the floors above it in this list, and a file from its own folder's base.
-FLOORS = [
-    set(rooms.split())
-    for rooms in """
-errors pytest_plugin verb arithmetic.number report.mathml report.heatmap
-files seeds verbs inputs oracle spectrum curvature.krylov record catalog sheet
-csvfile derivation arithmetic.formula arithmetic.differences bench.template events.frame events.server picture.palette
-dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary
-datasets losses models problem board arithmetic.exact preparation.split preparation.recipe events.writer
-rounding optimizer loop arithmetic.truth preparation.data spread
+# Each floor may import from the floors above it, and a file from its own folder's base.
+HOUSE = """
+errors pytest_plugin verb launcher arithmetic.number report.mathml report.heatmap report.chart study.table report.plot
+files seeds verbs inputs oracle spectrum curvature.krylov record catalog sheet picture.palette study.expression
+csvfile derivation arithmetic.formula arithmetic.differences bench.template events.frame events.server picture.canvas
+dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary picture.counts study.metrics
+datasets losses models problem board arithmetic.exact preparation.split preparation.recipe events.writer launchers
+rounding optimizer loop arithmetic.truth preparation.data spread study.crew study.display study.worker
 referee curvature.operator optimizers optimizer_schema anatomy residual
 curvature.structure mistake
 curvature.plan mistakes
@@ -37,22 +44,25 @@ bench.judge
 bench.sighting bench.backward
 bench.userfile
 probe twin summary schema evidence
-identity
-identities
+identity rate theorem
+identities theorems
 ledger report.page
 report.derive report.html
 probes yamlfile progress
-config
-experiment display
+blocks
+config study.facts
+experiment display study.listing study.compare study.export study.grid report.sheet
+panel
 trainer golden goldenfile coefficients
 testing
 console
 launch checking
-prediction
+prediction study.task report.run
+study.sweep
 __init__ cli
 __main__
-""".strip().splitlines()
-]
+"""
+FLOORS = [set(floor.split()) for floor in HOUSE.strip().splitlines()]
 SAME_FLOOR_ALLOWED = {("runs", "record"), ("record", "files"), ("loop", "optimizer")}
 
 
@@ -258,13 +268,13 @@ def test_a_new_loss_dataset_and_probe_are_trained_judged_and_logged(opened):
     }
     run = launch.train(config, runs=opened / "runs")
     assert run.status == "finished"
-    for row in run.metrics:
+    for row in run.metrics.rows:
         assert row["check/gradient"] <= 1
         assert row["check/hessian"] <= 1
         assert row["check/hvp"] <= 1
         assert row["curvature/lambda_1"] > 0
-    assert run.metrics[-1]["theta/norm"] == pytest.approx(float(run.theta.norm()) ** 2)
-    assert run.metrics[-1]["loss/train"] < run.metrics[0]["loss/train"]
+    assert run.metrics.rows[-1]["theta/norm"] == pytest.approx(float(run.theta.norm()) ** 2)
+    assert run.metrics.rows[-1]["loss/train"] < run.metrics.rows[0]["loss/train"]
 
 
 def test_a_mistake_in_a_new_loss_is_seen_with_no_other_change(opened):
@@ -278,7 +288,7 @@ def test_a_mistake_in_a_new_loss_is_seen_with_no_other_change(opened):
     }
     run = launch.train(config, runs=opened / "runs")
     assert run.status == "failed"
-    assert run.metrics[0]["check/gradient"] > 1e6
+    assert run.metrics.rows[0]["check/gradient"] > 1e6
 
 
 def test_the_nouns_are_there():

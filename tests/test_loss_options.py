@@ -276,7 +276,7 @@ CONFIG: dict[str, Any] = {
 def test_options_from_a_config_are_trained_with_and_judged(options, tmp_path):
     run = launch.train(CONFIG | {"loss": {"kind": "softmax", **options}, "batch_size": 50}, runs=tmp_path)
     assert run.status == "finished"
-    assert all(row["check/gradient"] <= 1 and row["check/hvp"] <= 1 for row in run.metrics)
+    assert all(row["check/gradient"] <= 1 and row["check/hvp"] <= 1 for row in run.metrics.rows)
 
 
 def test_balanced_weights_are_counted_on_the_training_rows_for_validation_too():

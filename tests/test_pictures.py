@@ -205,7 +205,7 @@ def test_mean_and_spread_over_seeds_are_a_run_of_their_own(tiny, tmp_path):
         write_spread(folder, [run.path for run in runs])
     (path,) = folder.iterdir()
     events = EventAccumulator(str(path), size_guidance={"scalars": 0}).Reload()
-    losses = [run.metrics[1]["loss/train"] for run in runs]
+    losses = [run.metrics.rows[1]["loss/train"] for run in runs]
     mean, deviation = statistics.fmean(losses), statistics.stdev(losses)
     for end, value in (("", mean), ("/lower", mean - deviation), ("/upper", mean + deviation), ("/middle", mean)):
         assert events.Scalars(f"loss/train{end}")[1].value == pytest.approx(value, rel=1e-6)

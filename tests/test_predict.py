@@ -5,6 +5,7 @@ import io
 import json
 import math
 import shutil
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,40 @@ def test_a_run_that_has_not_finished_predicts_from_where_it_is_and_says_so(shop,
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 11
 
 
+OPTIONS = st.sampled_from(
+    [
+        "impute=mean",
+        "impute=drop",
+        "impute=mode",
+        "impute=0",
+        "categorical={colour: red}",
+        "categorical.colour=blue",
+        "categorical=colour",
+        "categorical={age: 31, colour: [1]}",
+        "categorical={size: null}",
+        "categorical.bought=no",
+        "features=[age]",
+        "features=[colour, age]",
+        "target=[age, bought]",
+        "target=colour",
+        "kind=libsvm",
+        "kind=parquet",
+    ]
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(chosen=st.lists(OPTIONS, max_size=3, unique=True))
+def test_any_preparation_is_sized_or_one_line_and_nothing_is_written(shop, chosen):
+    config = {"data": {"kind": "csv", "path": str(shop / "shop.csv"), "target": "bought"}, "loss": {"kind": "softmax"}}
+    (shop / "c.yaml").write_text(json.dumps(config | SETTINGS))
+    before = sorted(shop.rglob("*"))
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as err:
+        code = main(["train", str(shop / "c.yaml"), "--dry-run", *(f"data.{option}" for option in chosen)])
+    assert (code, err.getvalue().count("\n")) in {(0, 0), (2, 1)}
+    assert sorted(shop.rglob("*")) == before
+
+
 def test_a_run_with_gaps_and_levels_is_resumed_to_the_bit(tmp_path):
     (tmp_path / "shop.csv").write_text(SHOP)
     data = {"kind": "csv", "path": str(tmp_path / "shop.csv"), "target": "bought", "validation": 0.2}
@@ -236,7 +271,7 @@ def test_labels_are_predicted_each_for_itself_and_a_sparse_file_may_end_early(tm
     assert prediction.multilabel
     y = torch.tensor([[1, 1], [0, 1], [0, 0], [1, 0]])
     chance = torch.where(y == 1, prediction.probabilities, 1 - prediction.probabilities)
-    assert float(-chance.log().sum(dim=1).mean()) == pytest.approx(run.metrics[-1]["loss/train"], rel=1e-12)
+    assert float(-chance.log().sum(dim=1).mean()) == pytest.approx(run.metrics.rows[-1]["loss/train"], rel=1e-12)
     assert next(prediction.table()) == ["1", "2", "P(1)", "P(2)"]
     (tmp_path / "new").write_text("0 1:1 2:0.5 9:4\n")
     assert lab.predict(run.path, tmp_path / "new").probabilities.tolist() == [prediction.probabilities[0].tolist()]

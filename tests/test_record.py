@@ -77,7 +77,7 @@ def test_a_torn_last_line_is_left_out_and_a_broken_one_before_it_is_named(tmp_pa
     path.write_bytes(b'{"step": 0, "a": 1.5}\n{"step": 1, "a": 2.')
     assert read_jsonl(path) == [{"step": 0, "a": 1.5}]
     path.write_bytes(b'{"step": 0}\nbroken\n{"step": 2}\n')
-    with pytest.raises(ValueError, match=r"metrics\.jsonl:2: not JSON"):
+    with pytest.raises(ValueError, match=r"metrics\.jsonl:2: not a row of metrics"):
         read_jsonl(path)
 
 

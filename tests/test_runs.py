@@ -141,7 +141,7 @@ def test_rewinding_removes_checkpoints_whose_rows_are_gone_and_what_a_kill_left(
 
 def test_metrics_that_were_edited_are_one_line_of_error(run):
     (run.path / "metrics.jsonl").write_text("oh no\n")
-    with pytest.raises(InputError, match=r"metrics\.jsonl:1: not JSON"):
+    with pytest.raises(InputError, match=r"metrics\.jsonl:1: not a row of metrics"):
         run.metrics()
 
 

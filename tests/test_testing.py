@@ -131,7 +131,7 @@ def test_a_golden_file_is_text_with_exact_numbers_a_line_a_step(recorded, tiny):
 
 def test_the_trace_is_of_the_values_that_a_run_logs(recorded, tiny, tmp_path):
     run = lab.train(tiny, runs=tmp_path / "runs")
-    for row, logged in zip(goldenfile.read(recorded).rows, run.metrics, strict=True):
+    for row, logged in zip(goldenfile.read(recorded).rows, run.metrics.rows, strict=True):
         assert row == {tag: logged[tag] for tag in row}
 
 

@@ -171,9 +171,9 @@ def test_auto_measures_when_it_must_and_its_intervals_hold_at_every_step(method,
     tiny["optimizer"]["lr"] = 0.02
     run = trained(tiny, tmp_path / "auto", every="auto", tolerance=0.2, top=3, method=method)
     every = trained(tiny, tmp_path / "every", top=3, method="dense")
-    measured = [row for row in run.metrics if "curvature/lambda_1" in row]
+    measured = [row for row in run.metrics.rows if "curvature/lambda_1" in row]
     assert 1 < len(measured) < 25
-    for row, true in zip(run.metrics, every.metrics, strict=True):
+    for row, true in zip(run.metrics.rows, every.metrics.rows, strict=True):
         size = true["curvature/lambda_1"]
         for i in (1, 2, 3):
             lower, upper = row[f"curvature/lambda_{i}/lower"], row[f"curvature/lambda_{i}/upper"]
@@ -185,7 +185,7 @@ def test_auto_measures_when_it_must_and_its_intervals_hold_at_every_step(method,
 
 def test_steps_between_measurements_have_intervals(tiny, tmp_path):
     run = trained(tiny, tmp_path, every=5, top=2)
-    for row in run.metrics:
+    for row in run.metrics.rows:
         assert ("curvature/lambda_1" in row) == (row["step"] % 5 == 0)
         assert row["curvature/lambda_2/lower"] <= row["curvature/lambda_2/upper"]
         assert math.isfinite(row["curvature/lambda_2/upper"])
@@ -197,7 +197,7 @@ def test_what_was_not_reached_has_no_number_and_says_so(tiny, tmp_path, monkeypa
     monkeypatch.setattr(tracking, "CHANCE", 1e-300)
     monkeypatch.setattr(plan, "memory", lambda: 1.0)
     run = trained(tiny, tmp_path, method="krylov", top=3, tolerance=1e-9)
-    first = run.metrics[0]  # θ = 0: every eigenvalue is there twice, and the block too narrow to see it
+    first = run.metrics.rows[0]  # θ = 0: every eigenvalue is there twice, and the block too narrow to see it
     assert first["curvature/certainty"].startswith("not converged: ")
     assert "curvature/lambda_3" not in first
     assert first["curvature/lambda_3/lower"] < first["curvature/lambda_3/upper"]

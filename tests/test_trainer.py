@@ -67,7 +67,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 def test_a_run_finishes_and_records_every_step(tiny, tmp_path):
     run = start(tiny, tmp_path)
     assert run.status == run.folder.status()["status"] == "finished"
-    rows = run.metrics
+    rows = run.metrics.rows
     assert [row["step"] for row in rows] == list(range(7))
     for row in rows:
         assert row["check/gradient"] <= 1
@@ -85,7 +85,7 @@ def test_a_run_finishes_and_records_every_step(tiny, tmp_path):
 
 
 def test_predicted_decrease_is_right_to_third_order(tiny, tmp_path):
-    rows = start(tiny, tmp_path, **{"optimizer.lr": 0.01}).metrics[:-1]
+    rows = start(tiny, tmp_path, **{"optimizer.lr": 0.01}).metrics.rows[:-1]
     for row in rows:
         assert row["step/predicted_decrease"] == pytest.approx(row["step/actual_decrease"], rel=1e-3)
         assert row["step/actual_decrease"] > 0
@@ -122,7 +122,7 @@ def test_an_interrupted_run_goes_on_to_the_bit(tiny, tmp_path, options):
     assert broken.status == "interrupted"
     assert launch.EXIT[broken.status] == 130
     assert broken.folder.load_checkpoint()[0] == 4
-    told = [line.figures for line in summarize(broken.path, broken.folder.status(), broken.metrics)]
+    told = [line.figures for line in summarize(broken.path, broken.folder.status(), broken.metrics.rows)]
     assert any(words.endswith(f"train --resume {broken.path}") for words in told)
     assert go_on(broken.path).status == "finished"
     assert_same_run(whole.path, broken.path)
@@ -194,7 +194,7 @@ def test_a_wrong_derivation_fails_the_run_which_goes_on_to_its_end(tiny, tmp_pat
     run = start(tiny, tmp_path, heard)
     assert run.status == "failed"
     assert launch.EXIT[run.status] == 1
-    rows = run.metrics
+    rows = run.metrics.rows
     assert len(rows) == 7
     assert rows[0][tag] > 1
     assert f"{tag.removeprefix('check/')} disagrees with autograd at " in rows[0][tag + "/failure"]
@@ -209,7 +209,7 @@ def test_a_failed_check_stops_the_run_where_it_is_asked_to(tiny, tmp_path, monke
     heard = Heard()
     run = start({**tiny, "probes": {"hvp": {"stop": True}}}, tmp_path, heard)
     assert run.status == "failed"
-    assert len(run.metrics) == 1
+    assert len(run.metrics.rows) == 1
     assert heard.said[-1] == "step 0: stopped at a failed check, as probes.hvp.stop asks"
 
 
@@ -223,7 +223,7 @@ def test_a_failure_before_an_interruption_is_not_forgotten(tiny, tmp_path, monke
 
 def test_a_twin_stays_within_rounding(tiny, tmp_path):
     run = start({**tiny, "twin": "autograd", "steps": 20}, tmp_path)
-    for row in run.metrics:
+    for row in run.metrics.rows:
         assert row["check/twin"] <= 1
         assert row["twin/drift"] <= row["twin/allowed"] < 1e-12
 
@@ -234,7 +234,7 @@ def test_a_twin_names_the_first_step_at_which_it_parts(tiny, tmp_path, monkeypat
     run = start({**tiny, "twin": "autograd", "probes": {}}, tmp_path, heard)
     assert run.status == "failed"
     assert heard.said[0].startswith("step 1: twin disagrees with autograd at theta[")
-    assert run.metrics[0]["check/twin"] == 0
+    assert run.metrics.rows[0]["check/twin"] == 0
     assert run.folder.load_checkpoint()[1]["lockstep"]["parted"] == 1
 
 
@@ -250,7 +250,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_a_hint(tiny, tmp_path):
     assert "> 2" in heard.said[-1]
     # With ρ = 1 and a θ that runs away p is saturated, and λ₁ is ρ itself.
     assert "try optimizer.lr below 2" in heard.said[-1]
-    assert run.metrics[-1]["step"] < 2000
+    assert run.metrics.rows[-1]["step"] < 2000
 
 
 def test_a_second_process_cannot_write_to_the_run(tiny, tmp_path):
@@ -269,9 +269,9 @@ def test_provenance_says_where_the_run_comes_from(tiny, tmp_path):
 
 def test_probes_are_measured_when_due_and_at_the_end(tiny, tmp_path):
     run = start({**tiny, "probes": {"spectrum": {"every": 4, "top": 2}}}, tmp_path)
-    measured = [row["step"] for row in run.metrics if "curvature/lambda_2" in row]
+    measured = [row["step"] for row in run.metrics.rows if "curvature/lambda_2" in row]
     assert measured == [0, 4, 6]
-    assert not any("curvature/lambda_3" in row for row in run.metrics)
+    assert not any("curvature/lambda_3" in row for row in run.metrics.rows)
 
 
 @pytest.mark.parametrize("name", catalog.names("probes"))
@@ -279,16 +279,16 @@ def test_every_probe_keeps_its_contract(name, tiny, tmp_path):
     member = catalog.get("probes", name)
     assert issubclass(member, Probe)
     run = start({**tiny, "probes": {name: {}}}, tmp_path)
-    logged = {tag for row in run.metrics for tag in row} - {"step", "loss/train", "step/gradient_norm"}
+    logged = {tag for row in run.metrics.rows for tag in row} - {"step", "loss/train", "step/gradient_norm"}
     assert logged
     assert all(re.fullmatch(r"\w+/\w+(/lower|/upper|/failure)?", tag) for tag in logged)
 
 
 def test_curvature_is_that_of_the_whole_training_set_unless_told(tiny, tmp_path):
     tiny |= {"batch_size": 50, "probes": {"spectrum": {}}}
-    whole = start(tiny, tmp_path).metrics[0]["curvature/lambda_1"]
-    batch = start(tiny, tmp_path, **{"probes.spectrum.on": "batch"}).metrics[0]["curvature/lambda_1"]
-    full = start({**tiny, "batch_size": None}, tmp_path).metrics[0]["curvature/lambda_1"]
+    whole = start(tiny, tmp_path).metrics.rows[0]["curvature/lambda_1"]
+    batch = start(tiny, tmp_path, **{"probes.spectrum.on": "batch"}).metrics.rows[0]["curvature/lambda_1"]
+    full = start({**tiny, "batch_size": None}, tmp_path).metrics.rows[0]["curvature/lambda_1"]
     assert whole == full != batch
 
 

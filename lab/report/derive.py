@@ -33,7 +33,7 @@ class Part:
 def derive(words: Sequence[str]) -> int:
     """Print the pages of these names, or without one a list of all pages. Raises: InputError for an unknown name."""
     if not words:
-        _list()
+        show_list()
     for page in [page for word in words for page in find(word)]:
         facts = list(_judged(page.name)) if page.kind == "identities" else []
         if sys.stdout.isatty():
@@ -60,9 +60,10 @@ def _judged(name: str) -> Iterator[Part]:
         yield Part("Remark", (finding.remark,))
 
 
-def _list() -> None:
+def show_list(*kinds: str) -> None:
+    """Print a line for each page of these open folders, of all of them by default."""
     width = min(shutil.get_terminal_size().columns, WIDEST) if sys.stdout.isatty() else sys.maxsize
-    found = list(pages())
+    found = [page for page in pages() if not kinds or page.kind in kinds]
     column = max(len(page.name) for page in found)
     for kind, group in groupby(found, key=lambda page: page.kind):
         print(kind)

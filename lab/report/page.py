@@ -12,7 +12,7 @@ from pathlib import Path
 from lab import catalog
 from lab.errors import InputError, guess
 
-FOLDERS = ("losses", "models", "identities")
+FOLDERS = ("losses", "models", "identities", "theorems")
 HEADING = re.compile(r"(?P<heading>[^\W\d_][^.:=,()]{0,18}?)(?P<gap> {2,})(?P<rest>\S.*)")
 
 

@@ -49,5 +49,5 @@ class Train(Verb):
                 run = launch.launch(experiment, options.runs, watcher, ["lab", *argv])
         sizes = describe(experiment)
         about = [Line(what, sizes[what]) for what in ("data", "notes") if what in sizes]
-        show([*about, *summarize(run.path, run.folder.status(), run.metrics)])
+        show([*about, *summarize(run.path, run.folder.status(), run.metrics.rows)])
         return launch.EXIT[run.status]

@@ -1,0 +1,246 @@
+"""`lab report`: a page of a run, or of several side by side, and `lab compare --html`."""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, Literal
+
+from lab.errors import InputError
+from lab.launch import Run
+from lab.provenance import versions
+from lab.report.plot import STYLE, Level, Line, plot
+from lab.report.sheet import folded, plots, section, sheet, table
+from lab.runs import RunFolder, summary
+from lab.spectrum import Spectrum
+from lab.study.compare import Comparison, letters
+from lab.study.facts import Facts, differing
+from lab.summary import CHECKS, summarize
+from lab.yamlfile import dotted
+
+Rows = Sequence[Mapping[str, Any]]
+LARGEST = 3000  # parameters of which the page shows the whole spectrum: more take minutes
+LEVELS = {"stability/lr_lambda_max": Level(2, "2: unstable above")}
+DRAWN = (
+    ("loss", ("loss/train", "loss/batch", "loss/validation")),
+    ("accuracy", ("accuracy/train", "accuracy/validation")),
+    ("lr·λ₁", ("stability/lr_lambda_max",)),
+    ("decrease of a step: predicted and actual", ("step/actual_decrease", "step/predicted_decrease")),
+    ("‖∇‖", ("step/gradient_norm",)),
+)
+
+
+def run_page(path: Path) -> str:
+    """The page of one run: summary, plots, spectrum where training ended, config, provenance.
+
+    Raises: InputError where its metrics cannot be read.
+    """
+    folder = RunFolder.open(path)
+    rows, status = folder.metrics(), folder.status()
+    lines = summarize(path, status, rows)
+    colours = {True: "good", False: "bad", None: ""}
+    told = "".join(
+        f'<tr class="{colours[l.good]}"><td>{escape(l.what)}</td><td>{escape(l.figures)}</td></tr>' for l in lines
+    )
+    failures = [[tag, words] for tag, words in (status.get("failures") or {}).items()]
+    spectrum, why_not = _spectrum(path)
+    note = f"<p>the spectrum cannot be shown: {escape(why_not)}</p>" if why_not else ""
+    body = [
+        f'<div class="wide"><table>{told}</table></div>',
+        section("Failed verdicts", table(["check", "first failure"], failures)),
+        section("Course", plots(*run_plots(rows), scree(spectrum)), note),
+        section("Config", *_config(folder)),
+        section("Provenance", table(["", ""], list(_provenance(path).items()))),
+    ]
+    return sheet(f"{folder.name}: {path.name}", body, f"{path} · {versions()}")
+
+
+def run_plots(rows: Rows) -> list[str]:
+    """The plots of a run's course."""
+    drawn = [plot(title, [_line(rows, tag) for tag in tags], _levels(tags)) for title, tags in DRAWN]
+    eigenvalues = sorted(
+        {tag for row in rows for tag in row if re.fullmatch(r"curvature/lambda_\d+", tag)}, key=_number
+    )
+    drawn.insert(2, plot("eigenvalues, with their intervals", [_line(rows, tag) for tag in eigenvalues[:8]]))
+    checks = sorted({tag for row in rows for tag in row if tag.startswith("check/") and tag.count("/") == 1})
+    ratios = [_line(rows, tag, CHECKS.get(tag)) for tag in checks]
+    drawn.insert(
+        4,
+        plot("verdicts: |ours − truth| / what rounding allows", ratios, [Level(1, "1: a mistake above")], ratios=True),
+    )
+    return drawn
+
+
+def scree(spectrum: Spectrum | None) -> str:
+    """All eigenvalues by size, positive and negative apart, against what cannot be told from zero."""
+    if spectrum is None:
+        return ""
+    values = list(enumerate(spectrum.values.tolist(), start=1))
+    parts = {
+        "positive": [(i, value) for i, value in values if value > spectrum.radius],
+        "negative, their size": [(i, -value) for i, value in values if value < -spectrum.radius],
+    }
+    drawn = [
+        Line(name, [i for i, _ in some], [v for _, v in some], style="dots") for name, some in parts.items() if some
+    ]
+    zeros = f"; {spectrum.zeros} cannot be told from zero (below {spectrum.radius:.1e})" if spectrum.zeros else ""
+    return plot(f"spectrum where training ended: {len(values)} eigenvalues{zeros}", drawn, across="rank")
+
+
+def runs_page(runs: Sequence[Facts], title: str) -> str:
+    """The page of several runs: a table, courses with the spread over seeds, means over seeds, what all have in common.
+
+    Raises: InputError where the metrics of one cannot be read.
+    """
+    rows = [RunFolder(run.run.path).metrics() for run in runs]
+    keys = [key for key in differing(runs) if key != "seed"]
+    tags = ["loss/train", "loss/validation", "accuracy/train", "accuracy/validation", "curvature/lambda_1",
+            "stability/lr_lambda_max"]  # fmt: skip
+    tags = [tag for tag in tags if any(run.latest([tag]) for run in runs)]
+    groups: dict[str, list[int]] = {}
+    for i, run in enumerate(runs):
+        groups.setdefault(" ".join(f"{key}={_plain(run.config.get(key))}" for key in keys) or run.run.name, []).append(
+            i
+        )
+    drawn = [
+        plot(tag, [_spread(name, [rows[i] for i in some], tag) for name, some in groups.items()], _levels([tag]))
+        for tag in [*tags, "check/gradient", "step/gradient_norm"]
+    ]
+    ended = Counter(run.run.status for run in runs)
+    listed = [
+        [*(run.config.get(key) for key in keys), run.get("seed"), run.run.status, run.get("step"),
+         *(run.get(tag) for tag in tags), run.run.path.name] for run in runs
+    ]  # fmt: skip
+    means = [
+        [name, len(some), *(_mean([runs[i].get(tag) for i in some]) for tag in tags)] for name, some in groups.items()
+    ]
+    common = {key: value for key, value in runs[0].config.items() if key not in keys and key != "seed"}
+    failed = [[run.run.path.name, *pair] for run in runs for pair in (run.run.facts.get("failures") or {}).items()]
+    body = [
+        f"<p>{len(runs)} runs: {', '.join(f'{count} {status}' for status, count in ended.items())}</p>",
+        section("Runs", table([*keys, "seed", "status", "step", *tags, "run"], listed)),
+        section("Means over seeds, ± standard deviation", table(["setting", "runs", *tags], means))
+        if len(groups) < len(runs)
+        else "",
+        section("Failed verdicts", table(["run", "check", "first failure"], failed)),
+        section("Course: mean over seeds, and from the lowest to the highest", plots(*drawn)),
+        section("What all have in common", table(["key", "value"], [[k, _plain(v)] for k, v in common.items()])),
+        section("Provenance of the first", table(["", ""], list(_provenance(runs[0].run.path).items()))),
+    ]
+    return sheet(title, body, versions())
+
+
+def comparison_page(found: Comparison) -> str:
+    """The page of `lab compare`."""
+    names = letters(len(found.runs))
+    rows = {name: RunFolder(run.run.path).metrics() for name, run in zip(names, found.runs, strict=True)}
+    drawn = [plot(tag, [_line(some, tag, name) for name, some in rows.items()], _levels([tag])) for tag in found.last]
+    legend = [
+        [name, str(run.run.path), run.run.status, run.get("step")] for name, run in zip(names, found.runs, strict=True)
+    ]
+    best = [
+        [tag, *(None if end is None else f"{end[0]:.6g} (step {end[1]})" for end in ends)]
+        for tag, ends in found.best.items()
+    ]
+    partings = "".join(
+        f"<p>A and {name} {escape(str(where))}</p>" for name, where in zip(names[1:], found.motion, strict=True)
+    )
+    body = [
+        table(["", "run", "status", "step"], legend),
+        section("Where they part", partings),
+        section(
+            "Config", table(["key", *names], [[key, *map(_plain, values)] for key, values in found.config.items()])
+        ),
+        section(
+            "Origin", table(["key", *names], [[key, *map(_plain, values)] for key, values in found.origin.items()])
+        ),
+        section("Last values", table(["tag", *names], [[tag, *values] for tag, values in found.last.items()])),
+        section("Best values, of a check the worst", table(["tag", *names], best)),
+        section("Course", plots(*drawn)),
+    ]
+    return sheet(f"{len(names)} runs compared", body, versions())
+
+
+def notebook(path: Path, status: Mapping[str, Any], rows: Rows) -> str:
+    """A run as Jupyter shows it."""
+    lines = table(["", ""], [[line.what, line.figures] for line in summarize(path, status, rows)])
+    return f"<style>{STYLE}</style>{lines}{plots(*run_plots(rows)[:3])}"
+
+
+def _line(rows: Rows, tag: str, name: str | None = None) -> Line:
+    """A tag's course; where it has an interval, that of every step that has one."""
+    ends = [tag + end for end in ("/lower", "/upper")]
+    if any(ends[0] in row for row in rows):
+        some = [row for row in rows if ends[0] in row]
+        middles = [row.get(tag, (row[ends[0]] + row[ends[1]]) / 2) for row in some]
+        return Line(name or tag, _steps(some), middles, [r[ends[0]] for r in some], [r[ends[1]] for r in some])
+    some = [row for row in rows if isinstance(row.get(tag), int | float)]
+    style: Literal["dashed", "line"] = "dashed" if "predicted" in tag else "line"
+    return Line(name or tag, _steps(some), [float(row[tag]) for row in some], style=style)
+
+
+def _spread(name: str, runs: Sequence[Rows], tag: str) -> Line:
+    """The mean over runs of a tag at each step that any has, and its lowest and highest value."""
+    found: dict[int, list[float]] = {}
+    for rows in runs:
+        for row in rows:
+            if isinstance(row.get(tag), int | float):
+                found.setdefault(row["step"], []).append(float(row[tag]))
+    steps = sorted(found)
+    values = [found[step] for step in steps]
+    several = len(runs) > 1
+    low, high = ([end(some) for some in values] if several else None for end in (min, max))
+    return Line(name, steps, [fmean(some) for some in values], low, high)
+
+
+def _mean(values: Sequence[Any]) -> str | None:
+    numbers = [float(value) for value in values if isinstance(value, int | float) and math.isfinite(value)]
+    if not numbers:
+        return None
+    return f"{fmean(numbers):.6g}" + (f" ± {stdev(numbers):.2g}" if len(numbers) > 1 else "")
+
+
+def _spectrum(path: Path) -> tuple[Spectrum | None, str]:
+    """All eigenvalues where training ended, or why they are not to be had."""
+    try:
+        run = Run.open(path)
+        count = math.prod(run.problem.shape)
+        if count > LARGEST:
+            return None, f"the model has {count} parameters, more than {LARGEST}"
+        return run.spectrum(), ""
+    except (InputError, ValueError) as error:
+        return None, str(error)
+
+
+def _config(folder: RunFolder) -> tuple[str, str]:
+    text = folder.config.read_text(encoding="utf-8", errors="replace")
+    flat = Facts(summary(folder.path)).config
+    return table(["key", "value"], [[key, _plain(value)] for key, value in flat.items()]), folded("config.yaml", text)
+
+
+def _provenance(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads((path / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {key: _plain(value) for key, value in dotted(told)}
+
+
+def _levels(tags: Sequence[str]) -> list[Level]:
+    return [LEVELS[tag] for tag in tags if tag in LEVELS]
+
+
+def _steps(rows: Rows) -> list[float]:
+    return [row["step"] for row in rows]
+
+
+def _number(tag: str) -> int:
+    return int(tag.rpartition("_")[2])
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value

@@ -1,0 +1,131 @@
+"""What is known of a run, by name: how it stands, its config's keys, and the last value of each of its tags."""
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lab.errors import InputError, guess
+from lab.record import Row, readings
+from lab.runs import RunSummary, list_runs
+from lab.study import expression
+from lab.yamlfile import dotted, read
+
+OWN = ("status", "step", "name", "seed", "started", "updated", "digest", "path")
+
+
+class Facts:
+    """A run's facts; config and metrics are read when they are first asked for."""
+
+    def __init__(self, run: RunSummary) -> None:
+        self.run = run
+        self._latest: dict[str, Any] = {}
+
+    def has(self, name: str) -> bool:
+        """Whether the run knows of `name`, be it null."""
+        return name in OWN or name in self.config or name in self.latest([name])
+
+    def get(self, name: str) -> Any:
+        """The value of `name`, None where the run has none."""
+        if name in OWN:
+            return self._own(name)
+        return self.config[name] if name in self.config else self.latest([name]).get(name)
+
+    def _own(self, name: str) -> Any:
+        if name in ("step", "updated"):
+            return self.run.facts.get(name)
+        return str(self.run.path) if name == "path" else getattr(self.run, name)
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved config by dotted keys; nothing where it cannot be read, as others are listed all the same."""
+        try:
+            return dict(dotted(read(self.run.path / "config.yaml").plain()))
+        except InputError:
+            return {}
+
+    def latest(self, tags: Collection[str]) -> Mapping[str, Any]:
+        """The last value of each of `tags` that was recorded, read from the end of metrics.jsonl."""
+        missing = set(tags) - self._latest.keys()
+        if missing:
+            for row in backwards(self.run.path / "metrics.jsonl"):
+                for tag in missing & row.keys():
+                    self._latest[tag] = row[tag]
+                missing -= row.keys()
+                if not missing:
+                    break
+        return {tag: self._latest[tag] for tag in tags if tag in self._latest}
+
+    def names(self) -> set[str]:
+        """Everything that the run can be asked for."""
+        return {*OWN, *self.config, *(tag for row in backwards(self.run.path / "metrics.jsonl") for tag in row)}
+
+
+def backwards(metrics: Path) -> Iterator[Row]:
+    """The rows of a metrics.jsonl from the last one to the first. Raises: InputError for a line that is not JSON."""
+    lines = metrics.read_bytes().split(b"\n")[:-1] if metrics.is_file() else []  # a torn last line is no row
+    for number in range(len(lines), 0, -1):
+        try:
+            yield readings(lines[number - 1])
+        except ValueError as error:
+            raise InputError(f"{metrics}:{number}: not a row of metrics: {error}; was the file edited?") from None
+
+
+def gather(root: str | Path) -> list[Facts]:
+    """The runs at or below `root`, oldest first."""
+    return [Facts(run) for run in list_runs(root)]
+
+
+def select(
+    runs: Sequence[Facts], where: str | None = None, sort: str | None = None, reverse: bool = False
+) -> list[Facts]:
+    """The runs for which the condition `where` holds, in order of the name `sort`; those without a value come last.
+
+    Raises: InputError where the condition cannot be read, or asks for what no run has.
+    """
+    condition = None if where is None else expression.parse(where)
+    kept = [run for run in runs if condition is None or condition.holds(_look(run, runs))]
+    if sort is None:
+        return kept[::-1] if reverse else kept
+    known(sort, runs, "--sort")
+    valued = [(run.get(sort), run) for run in kept]
+    ordered = sorted(
+        ((_rank(value), run) for value, run in valued if value is not None), key=lambda pair: pair[0], reverse=reverse
+    )
+    return [run for _, run in ordered] + [run for value, run in valued if value is None]
+
+
+def known(name: str, runs: Sequence[Facts], who: str) -> None:
+    """See to it that some run has `name`, where there are runs. Raises: InputError with the nearest name."""
+    if runs and not any(run.has(name) for run in runs):
+        raise InputError(f"{who}: {unknown(name, runs)}")
+
+
+def unknown(name: str, runs: Iterable[Facts]) -> str:
+    """The words for a name that no run has."""
+    names = {known for run in runs for known in run.names()}
+    meant = guess(name, names) or "; a name is a key of the config or a tag, and a text is in quotes"
+    return f"no run has {name!r}{meant}"
+
+
+def differing(runs: Sequence[Facts]) -> list[str]:
+    """The keys of the configs in which the runs differ, in the order of the first; a key that one lacks differs."""
+    keys = dict.fromkeys(key for run in runs for key in run.config)
+    return [key for key in keys if len({json.dumps(run.config.get(key, "absent")) for run in runs}) > 1]
+
+
+def _look(run: Facts, runs: Sequence[Facts]) -> expression.Look:
+    def look(name: str) -> Any:
+        if not run.has(name) and not any(other.has(name) for other in runs):
+            raise KeyError(unknown(name, runs))
+        return run.get(name)
+
+    return look
+
+
+def _rank(value: Any) -> tuple[str, Any]:
+    """What to sort by: like with like, since a number and a text have no order."""
+    if isinstance(value, bool | int | float):
+        return ("", value)
+    return (type(value).__name__, value if isinstance(value, str) else json.dumps(value))

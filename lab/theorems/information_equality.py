@@ -1,0 +1,115 @@
+"""The outer product of gradients.   ℓ = −log p(y | x; θ), θ̂ the maximum of the likelihood, N rows, no ridge.
+
+Statement   Where the rows were drawn from the model, the mean outer product of gradients, OPG = (1/N) Σ ∇ℓ_n∇ℓ_nᵀ at
+            θ̂, tends to ∇²L(θ̂) as N grows, as 1/√N. Where they were not, it tends to something else.
+Source      White, Econometrica 50 (1982) 1–25, Theorem 4.1: the information matrix test; Chesher (1983), Lancaster
+            (1984) for its variance.
+Conditions  A plain softmax, or a plain σ with one logit, of a linear model; no ridge; rows drawn from the model
+            (data.kind synthetic, not separable); rows that overlap; at least 20 rows for each of the R dimensions of
+            H's range.
+Quantity    d_n = ∇ℓ_nᵀ H⁺ ∇ℓ_n − tr H⁺H_n at θ̂, H_n being row n's Hessian; its mean is tr H⁺(OPG − H). And the
+            relative distance ‖OPG − H‖/‖H‖ over the first N/64, N/32, …, N rows, each with its own θ̂.
+Prediction  √N·mean d over its standard deviation is standard normal for large N: within 3.29, as it is in 999 of 1,000
+            runs, so that mean d is of the order 1/√N. The distances are told and drawn beside 1/√N, and not judged:
+            those of a few nested samples scatter too much to fit a slope to.
+Proof idea  E_{y ~ p}[∇ℓ∇ℓᵀ] = H_n (see score_equations), so at the true θ each d_n has mean 0 and their mean is
+            O(1/√N). θ̂ takes up some of it: d's mean is then that of the residual of d regressed on the scores ∇ℓ_n,
+            whose sum is 0, and that residual's variance is the right one (Lancaster 1984). If p is not the truth,
+            E[(e_y − p)²] given x is not p(1 − p), and no N mends that.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from lab.evidence import Evidence, untold
+from lab.problem import Problem
+from lab.report.chart import Axis, Curve, chart
+from lab.theorem import Condition, Setting, Theorem, Trail
+from lab.theorems._conditions import no_ridge, plain_loss
+from lab.theorems._optimum import optimum
+from lab.theorems._separable import has_minimum
+from lab.theorems.score_equations import one_label
+
+LEVEL = 3.29  # a standard normal number is beyond it once in 1,000 times
+ROWS = 20  # for each dimension
+HALVINGS = 7
+
+
+class InformationEquality(Theorem):
+    """On data drawn from the model the gradients' outer product comes to be the Hessian, and only there."""
+
+    statement = "at θ̂ the mean outer product of gradients tends to ∇²L as 1/√N on data drawn from the model"
+    source = "White, Econometrica 50 (1982), Theorem 4.1"
+
+    def conditions(self, setting: Setting) -> Iterator[Condition]:
+        yield plain_loss(setting)
+        yield one_label(setting)
+        yield no_ridge(setting)
+        drawn = setting.data["kind"] == "synthetic" and not setting.data.get("separable")
+        yield Condition("rows drawn from the model", drawn, f"data.kind {setting.data['kind']}")
+        yield has_minimum(setting)
+        need = ROWS * math.prod(setting.problem.shape)
+        yield Condition(f"at least {need} rows", need <= setting.problem.N, f"N = {setting.problem.N}")
+
+    def evidence(self, trail: Trail) -> Iterator[Evidence]:
+        problem = trail.setting.problem
+        found = optimum(problem, trail.setting.start)
+        if found is None:
+            yield untold("the maximum", "Newton's method did not reach it")
+            return
+        off = float((trail.theta - found.theta).norm() / found.theta.norm())
+        if off > 1 / problem.N:  # well within the standard error, which is of the order 1/√N
+            yield untold("the maximum", f"training ended {off:.2g} of its norm away from it")
+            return
+        z = statistic(problem, trail.theta)
+        N, apart = self._nested(problem, trail.setting.start)
+        growing = (
+            f"‖OPG − H‖/‖H‖ is {float(apart[0]):.2g} at N = {int(N[0])}, {float(apart[-1]):.2g} at N = {int(N[-1])}"
+        )
+        detail = f"{z:.3g} standard deviations, of the order 1/√N, from 0; {growing}"
+        yield Evidence("tr H⁺(OPG − H)", abs(z), 0.0, LEVEL, detail)
+
+    def picture(self, trail: Trail) -> str:
+        N, apart = self._nested(trail.setting.problem, trail.setting.start)
+        due = apart[-1] * (N / N[-1]) ** -0.5 if len(N) else apart
+        curves = (Curve("‖OPG − H‖/‖H‖", N, apart), Curve("1/√N", N, due, "dashed"))
+        return chart(
+            "Gradients' outer product and Hessian", Axis("N", log=True), Axis("relative distance", log=True), curves
+        )
+
+    def _nested(self, problem: Problem, start: Tensor) -> tuple[Tensor, Tensor]:
+        """The relative distance over the first rows of several numbers, as far as they have a maximum."""
+        sizes, apart = [], []
+        for halved in reversed(range(HALVINGS)):
+            N = problem.N >> halved
+            part = replace(problem, X=problem.X[:N], y=problem.y[:N])
+            found = optimum(part, start) if part.shape[0] * part.shape[1] < N else None
+            if found is not None:
+                rows, H = _scores(part, found.theta), part.hessian(found.theta)
+                sizes.append(N)
+                apart.append(float((rows.T @ rows / N - H).norm() / H.norm()))
+        return torch.tensor(sizes, dtype=torch.float64), torch.tensor(apart, dtype=torch.float64)
+
+
+def statistic(problem: Problem, theta: Tensor) -> float:
+    """√N·mean d over the standard deviation of d's part that no score explains."""
+    rows, H = _scores(problem, theta), problem.hessian(theta)
+    inverse = torch.linalg.pinv(H, hermitian=True)
+    D, K = problem.shape
+    z, X = problem.model.forward(problem.X, theta), problem.X
+    h = problem.loss.hessian(z, problem.y)
+    blocks = inverse.view(D, K, D, K)
+    trace = torch.einsum("nd,dkel,ne,nlk->n", X, blocks, X, h)
+    d = ((rows @ inverse) * rows).sum(dim=1) - trace
+    explained = rows @ torch.linalg.lstsq(rows.T @ rows, rows.T @ d, driver="gelsd").solution
+    return float(d.mean() / (d - explained).std()) * math.sqrt(len(d))
+
+
+def _scores(problem: Problem, theta: Tensor) -> Tensor:
+    """∇ℓ_n of every row, (N, D·K)."""
+    g = problem.loss.gradient(problem.model.forward(problem.X, theta), problem.y)
+    return (problem.X[:, :, None] * g[:, None, :]).reshape(problem.N, -1)

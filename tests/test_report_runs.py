@@ -1,0 +1,177 @@
+"""The pages of runs hold their figures, ask nothing of the network, and stay whole whatever a run holds."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lab
+from lab import launch
+from lab.cli import main
+from lab.report.plot import MOST, Level, Line, plot
+from lab.report.run import notebook
+from lab.runs import RunFolder
+
+VOID = {"meta"}
+
+
+class Reader(HTMLParser):
+    """Sees to it that tags close in order, and keeps texts and what could lead elsewhere."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open, self.texts, self.links, self.counts = [], [], [], {}
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.counts[tag] = self.counts.get(tag, 0) + 1
+        self.links += [value for name, value in attrs if name in ("src", "href", "action", "srcset")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.counts[tag] = self.counts.get(tag, 0) + 1
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def read(page: str) -> Reader:
+    reader = Reader(page)
+    assert reader.links == []
+    assert "url(" not in page
+    assert "<script" not in page
+    return reader
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    place = tmp_path_factory.mktemp("runs")
+    with torch.no_grad():
+        for changes in ({"seed": 0}, {"seed": 1}, {"optimizer": {"lr": 1.5}}):
+            launch.train({**TINY, "init": 0.1}, runs=place, **changes)
+    return place
+
+
+def test_the_page_of_a_run_has_its_plots_spectrum_config_and_provenance(root, tmp_path, capsys):
+    run = next(iter(root.glob("tiny/*-s1")))
+    assert main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    reader = read(page)
+    text = "\n".join(reader.texts)
+    for expected in (
+        "finished after step 6",
+        "eigenvalues, with their intervals",
+        "verdicts: |ours − truth| / what rounding allows",
+        "spectrum where training ended: 15 eigenvalues; 5 cannot be told from zero",
+        "2: unstable above",
+        "optimizer.lr",
+        "data_sha256",
+        "packages.torch",
+    ):
+        assert expected in text
+    assert reader.counts["svg"] == 8
+    assert page.count("<circle") > 50
+    assert 'class="band c0"' in page
+
+
+def test_the_page_of_a_sweep_has_a_table_and_the_spread_over_seeds(root, tmp_path, capsys):
+    assert main(["report", str(root / "tiny")]) == 0
+    page = (root / "tiny" / "report.html").read_text()
+    text = "\n".join(read(page).texts)
+    assert "3 finished" in text
+    assert "optimizer.lr=0.5" in text
+    losses = [lab.Run.open(path).metrics["loss/train"][-1] for path in root.glob("tiny/2*") if "1.5" not in str(path)]
+    assert any(f"{loss:.6g}" in text for loss in losses)
+    assert re.search(r"\d ± \d", text)
+    assert 'class="band' in page
+    (root / "tiny" / "report.html").unlink()
+
+
+def test_a_comparison_has_a_page_of_its_own(root, here, capsys):
+    assert main(["compare", str(root), "--html", "c.html"]) == 0
+    text = "\n".join(read(Path("c.html").read_text()).texts)
+    assert "A and B part at step 0" in text
+    assert "optimizer.lr" in text
+
+
+def test_a_notebook_shows_summary_and_plots(root):
+    run = lab.Run.open(next(iter(root.glob("tiny/*-s1"))))
+    shown = run._repr_html_()
+    reader = read(shown)
+    assert reader.counts["svg"] == 3
+    assert "finished after step 6" in shown
+
+
+def test_a_run_whose_data_are_gone_has_a_page_that_says_so(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("a,b\n1,x\n2,y\n3,x\n4,y\n")
+    data = {"kind": "csv", "path": str(tmp_path / "t.csv"), "target": "b"}
+    run = launch.train({**TINY, "data": data, "loss": {"kind": "softmax"}}, runs=tmp_path)
+    (tmp_path / "t.csv").unlink()
+    assert main(["report", str(run.path)]) == 0
+    assert "the spectrum cannot be shown" in (run.path / "report.html").read_text()
+
+
+def test_what_a_run_says_is_text_and_never_markup(root, tmp_path):
+    run = RunFolder(next(iter(root.glob("tiny/*-s1"))))
+    rows = [{"step": 0, "loss/train": 1.0, "check/<script>": 2.0}]
+    page = notebook(tmp_path / "<script>alert(1)</script>", {"status": "<img src=x>"}, rows)
+    read(page)
+    assert run.name == "tiny"
+
+
+@given(
+    y=st.lists(st.floats(), min_size=1, max_size=30),
+    log=st.booleans(),
+    level=st.floats(1e-300, 1e300),
+    style=st.sampled_from(["line", "dashed", "dots"]),
+)
+def test_any_numbers_can_be_drawn(y, log, level, style):
+    x = list(range(len(y)))
+    page = plot("<title>", [Line("a & b", x, y, y, y, style)], [Level(level, "level")], ratios=log)
+    if page:
+        read(page)
+        assert "nan" not in re.sub(r"<title>.*?</title>", "", page)
+        assert "inf" not in re.sub(r"<title>.*?</title>", "", page)
+    else:
+        assert not any(abs(value) < 1e150 and (value > 1e-150 or not log) for value in y)
+
+
+def test_a_peak_of_one_step_among_many_is_drawn():
+    y = [1.0] * 100_000
+    y[70_001] = 9.0
+    page = plot("peak", [Line("a", range(100_000), y)])
+    assert len(page) < 40 * 4 * MOST
+    heights = [float(pair.split(",")[1]) for pair in re.findall(r"[\d.]+,[\d.]+", page)]
+    assert sum(height < 50 for height in heights) == 1
+
+
+WRONG = {
+    "nothing": (["report"], "name a run or a folder"),
+    "nowhere": (["report", "nowhere"], "no such run"),
+    "two folders": (["report", "{root}", "{root}"], "--out FILE"),
+    "no run meets": (["report", "{root}", "--where", "seed == 99"], "no run meets"),
+    "into no folder": (["report", "{root}", "--out", "a/b.html"], "there is no folder"),
+    "a folder": (["report", "{root}", "--out", "."], "is a folder"),
+    "compare into no folder": (["compare", "{root}", "--html", "a/b.html"], "there is no folder"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_one_line_and_writes_nothing(case, root, here, capsys):
+    words, expected = WRONG[case]
+    assert main([word.format(root=root) for word in words]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert expected in err
+    assert list(here.iterdir()) == []

@@ -1,0 +1,381 @@
+"""A sweep makes the runs that it says, each once, whatever stops it on the way."""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_trainer import assert_same_run, plant
+
+import lab
+from lab import config as configs
+from lab import launch
+from lab.cli import main
+from lab.errors import InputError
+from lab.launcher import Outcome
+from lab.launchers.here import Here
+from lab.launchers.processes import Processes
+from lab.launchers.submitit import OneRun
+from lab.runs import list_runs
+from lab.study import crew, grid, sweep
+from lab.study.display import Lines, Quiet
+from lab.yamlfile import dumped
+
+BARE = {**TINY, "probes": {"fit": {}}}
+
+
+@pytest.fixture
+def file(here) -> str:
+    Path("tiny.yaml").write_text(dumped(BARE))
+    return "tiny.yaml"
+
+
+def points(*words, zipped=False, **more):
+    return grid.points(configs.tree({**BARE, **more}), words, zipped)
+
+
+def tasks(root, *words, **more):
+    return sweep.tasks(points(*words, **more), root)
+
+
+def lrs(found):
+    return [(point.config.optimizer["lr"], point.config.seed) for point in found]
+
+
+def test_values_are_crossed_the_last_key_fastest():
+    found = points("optimizer.lr=0.1,1", "seed=0..2")
+    assert lrs(found) == [(lr, seed) for lr in (0.1, 1.0) for seed in (0, 1, 2)]
+    assert found[4].label == "optimizer.lr=1 seed=1"
+
+
+def test_zipped_values_are_paired_and_a_single_one_goes_with_all():
+    found = points("optimizer.lr=0.1,1,2", "seed=4..6", "steps=3", zipped=True)
+    assert lrs(found) == [(0.1, 4), (1.0, 5), (2.0, 6)]
+    assert {point.config.steps for point in found} == {3}
+    assert found[0].label == "optimizer.lr=0.1 seed=4"
+
+
+def test_a_block_in_the_file_crosses_its_pairs_with_its_grid_and_the_command_line_goes_over_it():
+    block = {"grid": {"seed": "0..1", "ridge": [0.5]}, "zip": {"optimizer.lr": [0.1, 1.0], "steps": [5, 7]}}
+    found = points(sweep=block)
+    assert [(p.config.steps, p.config.optimizer["lr"], p.config.seed) for p in found] == [
+        (5, 0.1, 0), (5, 0.1, 1), (7, 1.0, 0), (7, 1.0, 1)
+    ]  # fmt: skip
+    assert {p.config.ridge for p in found} == {0.5}
+    assert [p.config.seed for p in points("seed=9", sweep=block)] == [9, 9]
+
+
+def test_commas_inside_brackets_and_quotes_part_nothing():
+    found = points("loss.weight=[1, 2, 3],[3, 2, 1]", 'name="tiny",other')
+    assert [(p.config.loss["weight"], p.config.name) for p in found] == [
+        ((1, 2, 3), "tiny"), ((1, 2, 3), "other"), ((3, 2, 1), "tiny"), ((3, 2, 1), "other")
+    ]  # fmt: skip
+    kinds = points("optimizer={kind: sgd, lr: 0.1},{kind: newton}")
+    assert [p.config.optimizer["kind"] for p in kinds] == ["sgd", "newton"]
+
+
+def test_a_value_given_twice_is_run_once():
+    assert len(points("optimizer.lr=0.1,0.10,1e-1", "seed=3..4,4")) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "complaint"),
+    [
+        (["seed"], {}, "'seed' is not a key with values"),
+        (["sed=1,2"], {}, "command line: sed: unknown key; did you mean 'seed'?"),
+        (["seed=0..99999"], {}, "or more than 10000"),
+        (["seed=4..0"], {}, "has no number"),
+        (["seed=0..999", "optimizer.lr=1,2,3,4,5,6,7,8,9,10,11"], {}, "these are 11000 runs"),
+        (["seed=1,,2"], {}, "seed: has no value"),
+        (["seed="], {}, "seed: has no value"),
+        (["seed=[1,2"], {}, "not YAML"),
+        (["optimizer.lr=0.1,fast"], {}, "optimizer.lr: must be a number"),
+        (["extends=a,b"], {}, "not a key that can be overridden"),
+        (["=1,2"], {}, "is not a key"),
+        ([], {"sweep": 3}, "sweep: must be a mapping"),
+        ([], {"sweep": {"gird": {}}}, "sweep.gird: unknown key; did you mean 'grid'?"),
+        ([], {"sweep": {"grid": [1]}}, "sweep.grid: must be a mapping"),
+        ([], {"sweep": {"grid": {"seed": []}}}, "sweep.seed: must be a list"),
+        ([], {"sweep": {"grid": {"seed": {"a": 1}}}}, "sweep.seed: must be a list"),
+        ([], {"sweep": {"zip": {"seed": [1, 2], "steps": [1, 2, 3]}}}, "seed has 2, steps has 3"),
+    ],
+)
+def test_a_wrong_axis_is_one_line_before_anything_runs(words, more, complaint):
+    with pytest.raises(InputError) as error:
+        points(*words, **more)
+    assert complaint in str(error.value)
+
+
+def test_train_refuses_a_file_of_several_runs_and_says_what_to_do(here, capsys):
+    Path("s.yaml").write_text(dumped({**BARE, "sweep": {"grid": {"seed": [1, 2]}}}))
+    assert main(["train", "s.yaml"]) == 2
+    assert "s.yaml:" in (err := capsys.readouterr().err)
+    assert "`lab sweep` makes them, sweep=null leaves it out" in err
+    assert not Path("runs").exists()
+    assert main(["train", "s.yaml", "sweep=null"]) == 0
+
+
+def test_a_sweep_shows_a_table_and_leaves_what_is_finished_alone(file, capsys):
+    words = ["sweep", file, "optimizer.lr=0.1,1", "seed=0..1", "init=0.1", "--jobs", "1"]
+    assert main([*words, "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "optimizer.lr=0.1 seed=0  new"
+    assert not Path("runs").exists()
+    assert main(words) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("[1/4] optimizer.lr=0.1 seed=0: finished in ")
+    assert out[4].split() == ["run", "status", "loss/train", "accuracy/train", "folder"]
+    assert out[-1] == "4 runs: 4 finished"
+    before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*")}
+    assert main([*words[:2], "optimizer.lr=0.1,1,2", *words[3:]]) == 0
+    out = capsys.readouterr().out
+    assert out.count("done before") == 4
+    assert len(list_runs("runs")) == 6
+    after = {path: path.stat().st_mtime_ns for path in before if path.is_file()}
+    assert after == {path: before[path] for path in after}
+
+
+def test_each_run_of_a_sweep_is_bit_for_bit_the_run_alone(tmp_path):
+    found = lab.sweep({**BARE, "init": 0.1}, {"seed": range(2)}, runs=tmp_path / "sweep", jobs=1)
+    for seed, run in enumerate(found):
+        alone = launch.train({**BARE, "init": 0.1, "seed": seed}, runs=tmp_path / "alone")
+        assert_same_run(run.path, alone.path)
+    assert [run.metrics["loss/train"].shape for run in found] == [(7,), (7,)]
+
+
+def test_a_run_that_fails_does_not_stop_the_others_and_is_tried_again(here, capsys, monkeypatch):
+    Path("table.csv").write_text("a,b\n1,x\n2,y\n3,x\n4,y\n")
+    data = {"kind": "csv", "path": "table.csv", "target": "b"}
+    Path("c.yaml").write_text(dumped({**BARE, "data": data, "loss": {"kind": "sigmoid"}}))
+    words = ["sweep", "c.yaml", "data.path=nowhere.csv,table.csv", "--jobs", "1"]
+    assert main(words) == 1
+    out, _ = capsys.readouterr()
+    assert "data.path=nowhere.csv  error" in out
+    assert "nowhere.csv: " in out
+    assert out.splitlines()[-1] == "2 runs: 1 error, 1 finished"
+    with monkeypatch.context() as planted:
+        plant(planted, "value_and_gradient", lambda vg: (vg[0], -vg[1]))
+        assert main(["sweep", "c.yaml", "ridge=0,1", "probes.gradient={}", "--jobs", "1"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "2 runs: 2 failed"
+    assert main(["sweep", "c.yaml", "ridge=0,1", "probes.gradient={}", "--jobs", "1"]) == 0
+
+
+def test_a_bug_in_one_run_is_told_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+    assemble = sweep.catalog.import_module("lab.study.task").assemble
+
+    def broken(config):
+        if config.seed == 0:
+            raise ZeroDivisionError("planted")
+        return assemble(config)
+
+    monkeypatch.setattr("lab.study.task.assemble", broken)
+    swept = sweep.carry_out(tasks(tmp_path, "seed=0..1"), Here(), Lines(2))
+    assert [outcome.status for outcome in swept.outcomes.values()] == ["error", "finished"]
+    assert swept.outcomes[1].words == "ZeroDivisionError: planted"
+    assert "Traceback" in capsys.readouterr().err
+    assert swept.code == 1
+
+
+class Stopping(Quiet):
+    """Presses Ctrl-C at the second run's first step."""
+
+    def step(self, task, t, figures):
+        if task.number == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_leaves_every_run_resumable_and_the_next_call_goes_on_to_the_bit(tmp_path):
+    found = tasks(tmp_path / "stopped", "seed=0..2", init=0.1)
+    swept = sweep.carry_out(found, Here(), Stopping())
+    assert swept.interrupted
+    assert swept.code == 130
+    assert [outcome.status for outcome in swept.outcomes.values()] == ["finished", "interrupted"]
+    assert "3 runs: 1 finished, 1 interrupted, 1 not begun" in list(sweep.lines(swept))
+    assert [sweep.standing(task)[0] for task in found] == ["done", "open", "new"]
+    again = sweep.carry_out(found, Here(), Quiet())
+    assert again.code == 0
+    assert len(list_runs(tmp_path / "stopped")) == 3
+    for task in found:
+        alone = launch.train(dict(task.config), runs=tmp_path / "alone")
+        assert_same_run(Path(again.outcomes[task.number].path), alone.path)
+
+
+def killed_at_random(root: Path, kills: int, seed: int) -> None:
+    """A sweep that is killed so many times at random moments; then it is let go on to its end, and is as if it had
+    never been: nothing lost, nothing doubled."""
+    more = {"steps": 8, "checkpoint_every": 2, "init": 0.1}
+    whole = tasks(root / "whole", "optimizer.lr=0.1,1,2", **more)
+    began = time.monotonic()
+    assert sweep.carry_out(whole, Here(), Quiet()).code == 0
+    lasts, chance = time.monotonic() - began, random.Random(seed)
+    found, killed = tasks(root / "killed", "optimizer.lr=0.1,1,2", **more), 0
+    while killed < kills:
+        child = os.fork()
+        if child == 0:
+            try:
+                sweep.carry_out(found, Here(), Quiet())
+            finally:
+                os._exit(0)
+        time.sleep(chance.uniform(0, lasts))
+        os.kill(child, signal.SIGKILL)
+        if not os.WIFSIGNALED(os.waitpid(child, 0)[1]):  # it was done: kill the next sweep, from its start
+            check_swept(whole, found)
+            found = tasks(root / f"killed{killed}", "optimizer.lr=0.1,1,2", **more)
+        killed += 1
+    assert sweep.carry_out(found, Here(), Quiet()).code == 0
+    check_swept(whole, found)
+
+
+def check_swept(whole, found) -> None:
+    for one, other in zip(whole, found, strict=True):
+        assert_same_run(sweep.standing(one)[1].path, sweep.standing(other)[1].path)
+    runs = list_runs(found[0].root)
+    assert len(runs) == len(found)
+    assert not [part for run in runs for part in run.path.rglob("*.part")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="os.fork is not there")
+def test_a_sweep_killed_at_any_moment_goes_on_to_the_bit(tmp_path):
+    killed_at_random(tmp_path, 4, seed=5)
+
+
+class Heard(Quiet):
+    def __init__(self):
+        self.steps, self.ends = [], {}
+
+    def step(self, task, t, figures):
+        self.steps.append((task.number, t, figures))
+
+    def ended(self, task, outcome):
+        self.ends[task.number] = outcome
+
+
+ANSWERS = """
+import json, os, sys
+for line in sys.stdin:
+    task = json.loads(line)
+    print(json.dumps({"step": 1, "figures": str(os.getpid())}), flush=True)
+    if task["seed"] == 1:
+        print("out of memory", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), 9)
+    print(json.dumps({"outcome": {"status": "finished", "path": None, "words": ""}}), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_worker_that_dies_is_replaced_and_its_run_called_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(crew, "PROGRAM", ("-c", ANSWERS))
+    heard = Heard()
+    Processes(2).run(tasks(tmp_path, "seed=0..5"), heard)
+    assert {n: outcome.status for n, outcome in heard.ends.items()} == {
+        n: "killed" if n == 2 else "finished" for n in range(1, 7)
+    }
+    assert heard.ends[2].words == "its process was killed by signal 9: out of memory"
+    assert len({figures for _, _, figures in heard.steps}) in (2, 3)  # processes: one job's tasks share theirs
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_processes_stop_at_ctrl_c_with_checkpoints_and_what_they_leave_goes_on_to_the_bit(tmp_path):
+    more = {"steps": 100_000, "checkpoint_every": 1000, "init": 0.1}
+    found = tasks(tmp_path, "seed=0..2", **more)
+    pressed = []
+
+    class Pressing(Heard):
+        def step(self, task, t, figures):
+            if not pressed:
+                pressed.append(task.number)
+                os.kill(os.getpid(), signal.SIGINT)
+
+    heard = Pressing()
+    swept = sweep.carry_out(found, Processes(2), heard)
+    assert swept.code == 130
+    assert swept.outcomes[pressed[0]].status == "interrupted"
+    assert 3 not in swept.outcomes  # it was not begun
+    stopped = lab.Run.open(swept.outcomes[pressed[0]].path)
+    steps = stopped.folder.load_checkpoint()[0]
+    rows = stopped.metrics.rows
+    assert len(rows) == steps < 100_000
+    alone = launch.train({**found[pressed[0] - 1].config, "steps": steps}, runs=tmp_path / "alone")
+    assert alone.metrics.rows[:steps] == list(rows)
+    assert torch.equal(alone.theta, stopped.theta)
+
+
+WRONG = {
+    "no config": (["sweep"], "no config given"),
+    "no file": (["sweep", "nowhere.yaml"], "no such file"),
+    "no job": (["sweep", "{file}", "seed=0..1", "--jobs", "0"], "at least one"),
+    "jobs": (["sweep", "{file}", "--jobs", "many"], "invalid int"),
+    "launcher": (["sweep", "{file}", "--launcher", "submitti"], "did you mean 'submitit'?"),
+    "option": (["sweep", "{file}", "--option", "a"], "write KEY=VALUE"),
+    "option of none": (["sweep", "{file}", "--launcher", "here", "--option", "a=b"], "takes no options"),
+    "one of many": (["sweep", "{file}", "optimizer.lr=0.1,0.2,-1,x"], "optimizer.lr: must be"),
+    "place": (["sweep", "{file}", "--runs", "{file}", "--jobs", "1"], None),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_one_line_and_writes_nothing(case, file, capsys):
+    words, expected = WRONG[case]
+    code = main([word.format(file=file) for word in words])
+    out, err = capsys.readouterr()
+    if expected is None:  # known only when the run is made: told in the table
+        assert code == 1
+        assert "cannot make a run here" in out
+    else:
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert expected in err
+    assert [path.name for path in Path().iterdir()] == ["tiny.yaml"]
+
+
+PIECES = ["seed", "optimizer.lr", "loss.weight", "sweep", "null", "..", "-1", *"=,014[]{}'\": a.∂"]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.lists(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), min_size=1, max_size=3))
+def test_no_axis_ends_in_a_traceback(words, file, capsys):
+    words = [word for word in words if not word.startswith("-")]
+    code = main(["sweep", file, *words, "--dry-run"])
+    out, err = capsys.readouterr()
+    assert code in (0, 2)
+    assert (code == 2) == (err.count("\n") == 1) == (out == "")
+    assert [path.name for path in Path().iterdir()] == ["tiny.yaml"]
+
+
+def test_outcomes_travel_as_json():
+    assert Outcome(**json.loads(json.dumps(Outcome("finished", "a", "b").__dict__))) == Outcome("finished", "a", "b")
+
+
+@pytest.mark.slow
+def test_jobs_of_submitit_make_the_runs_and_are_put_back_where_they_were(tmp_path):
+    submitit = pytest.importorskip("submitit")
+    found = tasks(tmp_path, "seed=0..1", init=0.1)
+    engine = sweep.engine("submitit", 2, 2, {"cluster": "local", "timeout_min": "10"})
+    swept = sweep.carry_out(found, engine, Quiet())
+    assert swept.code == 0, list(sweep.lines(swept))
+    alone = launch.train(dict(found[1].config), runs=tmp_path / "alone")
+    assert lab.Run.open(swept.outcomes[2].path).metrics["loss/train"] == pytest.approx(alone.metrics["loss/train"])
+    again = OneRun().checkpoint(found[0])
+    assert isinstance(again, submitit.helpers.DelayedSubmission)
+    assert again.function(*again.args).path == swept.outcomes[1].path  # it is done, and is not done again
+
+
+def test_submitit_that_is_not_installed_is_named_with_its_extra(file, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    assert main(["sweep", file, "seed=0..1", "--launcher", "submitit"]) == 2
+    assert "pip install 'lab[submitit]'" in capsys.readouterr().err
+    assert [path.name for path in Path().iterdir()] == ["tiny.yaml"]
+
+
+def test_wrong_options_of_submitit_are_one_line(file, capsys):
+    pytest.importorskip("submitit")
+    for option in ("cluster=nowhere", "timeout=3"):
+        assert main(["sweep", file, "--launcher", "submitit", "--option", option]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
