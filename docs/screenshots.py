@@ -23,18 +23,16 @@ from lab.events.server import serve  # noqa: E402
 SIZE = (1500, 940)
 CARDS = "tf-custom-scalar-multi-line-chart-card, tf-custom-scalar-margin-chart-card"
 # Of each picture: which runs, which dashboard, and what is there when it is complete.
+DRAWN = "filter(e => every('path', e.shadowRoot).length > 4)"
 SHOTS = {
     "charts": (
         "digits",
         "custom_scalars",
-        f"every('{CARDS}').length > 8 && every('{CARDS}').slice(0, 6).every(e => /Matches \\([1-9]/.test(e.shadowRoot.textContent))",
+        f"every('{CARDS}').length > 8"
+        f" && every('{CARDS}').slice(0, 6).every(e => /Matches \\([1-9]/.test(e.shadowRoot.textContent))",
     ),
     "pictures": ("digits", "images", "every('img').filter(i => i.naturalWidth > 300).length >= 4"),
-    "histograms": (
-        "digits",
-        "histograms",
-        "every('vz-histogram-timeseries').filter(e => every('path', e.shadowRoot).length > 4).length >= 5",
-    ),
+    "histograms": ("digits", "histograms", f"every('vz-histogram-timeseries').{DRAWN}.length >= 5"),
     "settings": ("breast_cancer", "hparams", "every('tf-hparams-table-view').length > 0"),
 }
 
