@@ -28,7 +28,8 @@ CLOSED = (
 
 # Each floor may import from the floors above it, and a file from its own folder's base.
 HOUSE = """
-errors stability pytest_plugin verb launcher arithmetic.number report.mathml report.heatmap report.chart study.table report.plot
+errors stability pytest_plugin verb launcher arithmetic.number report.mathml report.heatmap report.chart report.plot
+study.table
 files seeds verbs inputs oracle spectrum curvature.krylov record catalog sheet picture.palette study.expression
 csvfile derivation arithmetic.formula arithmetic.differences bench.template events.frame events.server picture.canvas
 dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary picture.counts study.metrics
