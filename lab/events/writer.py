@@ -26,7 +26,7 @@ class TensorBoard(AppendedFile):
 
     Numbers are plain scalars. Beside them, for the eye:
     log10/<tag>    of a positive float under curvature/, loss/, step/ or check/: those span decades
-    <tag>/middle   of what has <tag>/lower and <tag>/upper: the value where there is one, else the middle of the two
+    <tag>/middle   of what has <tag>/lower and <tag>/upper: the value where there is one, else the geometric mean
     <group>/limit  the line that verdicts (1) and stability (2) are to be read against
     A text is written when it is not the last one of its tag. A fresh run begins with its `opening`.
     """
@@ -86,7 +86,9 @@ def _for_the_eye(tag: str, value: float, row: Mapping[str, Any]) -> Iterator[Any
     if tag.endswith(_LOWER):
         whole, upper = tag.removesuffix(_LOWER), row.get(tag.removesuffix(_LOWER) + _UPPER)
         if upper is not None:
-            yield summary.scalar(f"{whole}/middle", row.get(whole, value + (upper - value) / 2))
+            # An interval that is carried over has grown by the same factor on either side.
+            middle = math.sqrt(value) * math.sqrt(upper) if value > 0 else value + (upper - value) / 2
+            yield summary.scalar(f"{whole}/middle", row.get(whole, middle))
     elif not tag.endswith(_UPPER):
         if tag.startswith(_SPAN_DECADES) and isinstance(value, float) and value > 0:
             yield summary.scalar(f"log10/{tag}", math.log10(value))
