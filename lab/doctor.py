@@ -76,14 +76,22 @@ def diagnose(dispute: Dispute, *others: Dispute) -> Diagnosis:
     common = tuple(cause for cause in first.causes if all(cause.name in each.names for each in found))
     if common or len(found) == 1:
         return replace(first, causes=common)
-    partly = _merged([cause for each in found for cause in each.causes])
-    return Diagnosis(partly, first.residual, everywhere=not partly)
+    # What explains some inputs and leaves others unexplained is a coincidence, as 1/σ′(0) = 4 = d may be.
+    if not all(each.causes and not any(cause.fitted for cause in each.causes) for each in found):
+        return Diagnosis((), first.residual)
+    return Diagnosis(_merged([cause for each in found for cause in each.causes]), first.residual, everywhere=False)
 
 
 def _tells(dispute: Dispute) -> bool:
-    """Whether there is something to read: numbers on both sides, a truth that is not zero, and a known rounding."""
-    finite = bool(torch.isfinite(dispute.ours).all()) and bool(torch.isfinite(dispute.truth).all())
-    return finite and bool(dispute.truth.any()) and bool(dispute.bound.any())
+    """Whether there is something to read.
+
+    That is: numbers on both sides, a truth that is not zero, a known rounding, and more of a difference than it.
+    """
+    ours, truth, bound = dispute.ours, dispute.truth, dispute.bound
+    finite = bool(torch.isfinite(ours).all()) and bool(torch.isfinite(truth).all())
+    if not finite or not bool(truth.any()) or not bool(bound.any()):
+        return False
+    return ours.shape != truth.shape or differ(ours, truth, 2 * allowance(ours, _case(dispute), bound)) > 1
 
 
 def _diagnose(dispute: Dispute) -> Diagnosis:
@@ -171,6 +179,8 @@ def _fits(made: Made, case: Case, ours: Tensor, bound: Tensor) -> Cause | None:
     allowed = allowance(P, case, bound) + allowance(ours, case, bound)
     weighted, gap = basis / allowed, (ours - P) / allowed
     c = float((weighted * gap).sum() / (weighted * weighted).sum())
+    if made.unit == "truth" and abs(c) <= case.unit:  # ours is as good as 0: no factor, but something that vanishes
+        return None
     if not math.isfinite(c) or differ(P + c * basis, ours, allowed) > 1 or differ(ours, case.truth, allowed) <= 1:
         return None
     constant = f"{c:.6g}{_called(c, case, factor=made.unit == 'truth')}"

@@ -24,9 +24,17 @@ def guess(word: str, allowed: Iterable[str]) -> str:
 
     Upper and lower case are taken as alike, and `learning_rate` as `lr`.
     """
+    initials = "".join(part[:1] for part in word.lower().split("_"))
+    names = sorted(allowed)
+    meant = initials if len(initials) > 1 and initials in names else near(word, names, 0.6)
+    return f"; did you mean {meant!r}?" if meant else ""
+
+
+def near(word: str, allowed: Iterable[str], alike: float = 0.8) -> str:
+    """The name that a word is meant to be: its letters in another order, or else the most alike; or nothing."""
     from difflib import get_close_matches
 
     names = {name.lower(): name for name in sorted(allowed)}
-    initials = "".join(part[:1] for part in word.lower().split("_"))
-    close = [initials] if len(initials) > 1 and initials in names else get_close_matches(word.lower(), names, n=1)
-    return f"; did you mean {names[close[0]]!r}?" if close else ""
+    shuffled = [name for name in names if sorted(name) == sorted(word.lower())]
+    close = shuffled or get_close_matches(word.lower(), names, n=1, cutoff=alike)
+    return names[close[0]] if close else ""

@@ -23,6 +23,8 @@ def describe(
         return "the truth is not finite here, so nothing can be said"
     residual = (ours - truth).abs()
     wrong = residual > bound
+    if not bool(wrong.any()):
+        return f"the residual is below rounding in {_count(~wrong)} (at most {float(residual.max()):.2g})"
     most, largest = float(residual.max()), float(truth.abs().max())
     size = f"{most:.2g}" + (f", {most / largest:.2g} of the truth's largest" if largest else "")
     said = [f"the residual is in {_count(wrong)}{_place(wrong)} (at most {size})"]
@@ -51,6 +53,8 @@ def _letters(x: Tensor, sizes: Mapping[str, int]) -> str:
 
 def _count(mask: Tensor) -> str:
     n, of = int(mask.sum()), mask.numel()
+    if of == 1:
+        return "the only entry"
     return f"{'all' if n == of else n} of {of} entries" if n != of else f"all {of} entries"
 
 
@@ -61,14 +65,14 @@ def _place(mask: Tensor) -> str:
         kept = mask.any(dim=[a for a in range(mask.ndim) if a != axis]) if mask.ndim > 1 else mask
         index = kept.nonzero()[:, 0].tolist()
         if len(index) <= min(NAMED, mask.shape[axis] - 1):
-            said.append(f"{_axis(axis, mask.ndim)} {', '.join(map(str, index))}")
+            said.append(f"{_axis(axis, mask.ndim, len(index))} {', '.join(map(str, index))}")
     return f", in {' and '.join(said)} alone" if said else ""
 
 
-def _axis(axis: int, ndim: int) -> str:
+def _axis(axis: int, ndim: int, many: int) -> str:
     if ndim == 1:
-        return "entry"
-    return ("row", "column")[axis] if ndim == 2 else f"index {axis}"
+        return "entry" if many == 1 else "entries"
+    return ("row", "column")[axis] + "s" * (many > 1) if ndim == 2 else f"index {axis} of"
 
 
 def _patterns(ours: Tensor, truth: Tensor, wrong: Tensor, bound: Tensor) -> Iterator[str]:

@@ -66,7 +66,9 @@ def read_bytes(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; a data.path is relative to the config file's folder") from None
+        raise InputError(
+            f"{path}: no such file; data.path is relative to the config's folder, on the command line to yours"
+        ) from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a directory; give the path of one file") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path

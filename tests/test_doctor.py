@@ -322,8 +322,23 @@ def test_other_inputs_narrow_the_causes_down(rng):
 
 def test_a_cause_that_fits_at_some_inputs_only_is_said_to(rng):
     small, large = normal(rng, 2, 3), normal(rng, 5, 3)
-    disputes = [unknown(2 * small, small, sizes={"n": 2}), unknown(large.exp(), large, sizes={"n": 5})]
+    disputes = [unknown(2 * small, small, sizes={"n": 2}), unknown(-large, large, sizes={"n": 5})]
     assert "no one mistake explains all of the inputs tried: at some, ours / truth = 2" in str(diagnose(*disputes))
+
+
+def test_a_coincidence_at_some_inputs_is_no_cause(rng):
+    """1/σ′(0) = 4 may be d; and what is 0 at one point is no constant factor."""
+    small, large = normal(rng, 4, 3), normal(rng, 5, 3)
+    unknown_there = unknown(large.exp(), large, sizes={"d": 5})
+    assert not diagnose(unknown(4 * small, small, sizes={"d": 4}), unknown_there).causes
+    assert not diagnose(unknown(0 * small, small, sizes={"d": 4})).causes
+
+
+def test_inputs_at_which_a_mistake_drowns_in_rounding_do_not_speak_against_it(rng):
+    small, large = normal(rng, 4, 4), 1e12 * normal(rng, 4, 4)
+    shifted = [unknown(truth + torch.eye(4, dtype=truth.dtype), truth) for truth in (small, large)]
+    (cause,) = diagnose(*shifted).causes
+    assert "the unit matrix" in cause.name
 
 
 def test_the_diagonal_alone_is_named(rng):

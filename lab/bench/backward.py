@@ -68,7 +68,8 @@ def _subjects(
     for i, a in enumerate(args):
         if isinstance(a, Tensor) and a.is_floating_point() and names[i : i + 1] and names[i] not in fixed:
             pulled, tensor = {"vjp": partial(_pulled, ours, i)}, f"∂/∂{names[i]}"
-            yield Subject(truth, pulled, examples, names, i, torchs=torchs, tensor=tensor, owner=kind)
+            shapes = getattr(kind, "shapes", None) or {}
+            yield Subject(truth, pulled, examples, names, i, shapes=shapes, torchs=torchs, tensor=tensor, owner=kind)
 
 
 def _pulled(f: Callable[..., Tensor], which: int, *args: Any) -> Tensor:

@@ -10,7 +10,7 @@ counts, and they need no telling apart. A mistake with a free constant is told f
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -25,6 +25,7 @@ from lab.models.linear import Linear
 from lab.problem import Problem
 
 Pair = tuple[str, str]
+LISTED = 3  # how many of those that are not seen, or not told apart, a line has room for
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,16 @@ class Sight:
             return f"all {total} mistakes that can be made here are seen, and no two look alike: {least}"
         said = [f"{len(self.seen)} of {total} mistakes that can be made here are seen"]
         if self.unseen:
-            said.append("not seen: " + ", ".join(self.unseen))
+            said.append("not seen: " + _first(self.unseen))
         if self.alike:
-            said.append("not told apart: " + ", ".join(f"{a} and {b}" for a, b in self.alike))
+            said.append("not told apart: " + _first([f"{a} and {b}" for a, b in self.alike]))
         return "; ".join(said)
+
+
+def _first(names: Sequence[str]) -> str:
+    """A few of many."""
+    more = len(names) - LISTED
+    return ", ".join(names[:LISTED]) + (f", and {more} more" if more > 0 else "")
 
 
 def sight(cases: Iterable[tuple[Case, Tensor]]) -> Sight:

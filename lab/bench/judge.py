@@ -25,7 +25,7 @@ from lab.arithmetic.truth import DIRECTED, Point, Truth, exactly
 from lab.bench import trial
 from lab.bench.trial import Trial
 from lab.derivation import Derivation
-from lab.errors import InputError
+from lab.errors import InputError, near
 from lab.loss import Loss
 from lab.referee import Dispute, Verdict, Who
 
@@ -66,12 +66,15 @@ def check(
     Raises: InputError where it has nothing derived, or no inputs to judge it at.
     """
     made = derivation() if isinstance(derivation, type) else derivation
+    if not isinstance(made, Derivation):
+        raise InputError(f"check: must be a lab.Derivation, or its class, got {type(made).__name__}")
     return list(verdicts(subject(made), dtypes, seed))
 
 
 def subject(derivation: Derivation) -> Subject:
     """What there is to judge of a derivation."""
     kind = type(derivation)
+    _spelt(kind)
     own = kind.reference is not Derivation.reference
     claims = {what: getattr(derivation, what) for what in CLAIMS if callable(getattr(derivation, what, None))}
     if not own:
@@ -85,6 +88,15 @@ def subject(derivation: Derivation) -> Subject:
     loss = derivation if isinstance(derivation, Loss) else None
     f = derivation.reference if own else derivation.value
     return Subject(f, claims, derivation.examples, names, 0, loss is not None, derivation.shapes, loss, owner=kind)
+
+
+def _spelt(kind: type[Derivation]) -> None:
+    """Raise InputError for a method that nobody would call, as its name is nearly one of those that are judged."""
+    known = (*CLAIMS, "reference", "examples", "shapes")
+    others = {name for base in kind.__mro__ if base.__module__ != kind.__module__ for name in vars(base)}
+    for name in vars(kind):
+        if not name.startswith("_") and name not in known and name not in others and (meant := near(name, known)):
+            raise InputError(f"{name}: not a name that is judged; did you mean {meant!r}? Rename it if it is not")
 
 
 def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int = SEED) -> Iterator[Verdict]:
@@ -167,7 +179,7 @@ def _trial(what: str, claim: Claim, subject: Subject, point: Point, truth: Truth
         return Trial(verdict, _shape_dispute(what, claim, subject, point, truth, direction))
     verdict = trial.weigh(what, subject.tensor or what, sides, dtype)
     verdict = trial.against_torch(verdict, sides, parties)
-    if verdict.who is not Who.OURS:
+    if verdict.who is not Who.OURS or trial.right_on_paper(verdict):
         return Trial(verdict)
     return Trial(verdict, trial.dispute(what, sides, point, direction, letters(subject, point), subject.loss))
 
@@ -250,7 +262,8 @@ def _raised(what: str, point: Point, error: Exception) -> Verdict:
 def _place(error: Exception) -> str:
     """What was raised and where in the user's own lines: "raises my_loss.py:12: TypeError: …"."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "/torch/" not in f.filename]
-    theirs = [f for f in frames if Path(f.filename).parent != Path(__file__).parent]
+    here = Path(__file__).parents[1]
+    theirs = [f for f in frames if Path(f.filename).parent not in (here / "bench", here / "arithmetic")]
     at = f"{theirs[-1].filename}:{theirs[-1].lineno}: " if theirs else ""
     return f"raises {at}{type(error).__name__}: {' '.join(str(error).split())}"
 

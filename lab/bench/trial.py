@@ -32,6 +32,7 @@ from lab.referee import Dispute, Verdict, Who
 
 Array = Any
 CONSTANTS = number.Running(0.0, 0.0)
+RIGHT = "the formula is right"
 FAR = 64.0  # how much closer to the truth another must be for a party to be called the less exact one
 
 
@@ -136,7 +137,7 @@ def weigh(what: str, tensor: str, sides: Sides, dtype: str) -> Verdict:
     elif ratio > 1:
         who = Who.OURS
         overflow = "in this type its evaluation overflows, or loses what the bound cannot follow"
-        note = f"the formula is right; {sides.note or overflow}"
+        note = f"{RIGHT}; {sides.note or overflow}"
     elif math.isinf(bound):
         who, note = Who.UNTOLD, "ill-conditioned: the formula is right, and its rounding is unbounded here"
     ours, true = float(sides.ours[worst]), float(sides.truth[worst])
@@ -144,6 +145,11 @@ def weigh(what: str, tensor: str, sides: Sides, dtype: str) -> Verdict:
     for index, each in figure.items():
         seen[index] = each
     return Verdict(what, tensor, ratio, tuple(worst), ours, true, bound, who, dtype, note, ratios=seen)
+
+
+def right_on_paper(verdict: Verdict) -> bool:
+    """Whether it is no mistake of the formula that a verdict is about, so that there is none to look for."""
+    return verdict.note.startswith(RIGHT)
 
 
 def against_torch(verdict: Verdict, sides: Sides, parties: Mapping[str, Tensor]) -> Verdict:

@@ -86,7 +86,8 @@ def _judgeable(module: ModuleType, path: Path) -> Iterator[tuple[str, Any, int]]
         if made:
             yield from ((name, x, line) for name, x in made)
         elif oracle.is_function(kind):
-            if _has_inputs(kind) or not any(_has_inputs(c) for c in own if issubclass(c, torch.nn.Module)):
+            # One that does not say what its inputs are is another's helper, where there is another.
+            if _has_inputs(kind) or not any(_has_inputs(c) or issubclass(c, Derivation) for c in own):
                 yield kind.__name__, kind, line
         elif issubclass(kind, Derivation):
             if not (inspect.isabstract(kind) and any(c is not kind and issubclass(c, kind) for c in own)):

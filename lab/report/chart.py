@@ -125,7 +125,7 @@ def _grid(
 
 
 def _legend(curves: Sequence[Curve]) -> str:
-    parts, at, line = [], LEFT, HEIGHT - 12
+    parts, at, line = list[str](), LEFT, HEIGHT - 12
     for i, curve in enumerate(curves):
         if curve.style == "dots":
             parts.append(f'<circle class="f{i % 5}" cx="{at + 10}" cy="{line - 4}" r="3"/>')

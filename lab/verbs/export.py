@@ -48,8 +48,9 @@ def _coefficients(options: argparse.Namespace) -> int:
     folder, config = launch.reopen(options.words[0])
     experiment = assemble(config)
     theta = folder.load_checkpoint()[1]["theta"].to(experiment.theta)
+    rows = coefficients.of_run(experiment, theta)
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(["output", "feature", "estimate", "standard error", "z", "p"])
-    for row in coefficients.of_run(experiment, theta):
+    for row in rows:
         table.writerow([row.output, row.feature, row.estimate, row.error, row.z, row.p])
     return 0
