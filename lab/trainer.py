@@ -92,7 +92,7 @@ class Session:
             step = self._step(visit)
             if not visit.finite:
                 basics = self._basics(step)
-                self._record(visit, basics | self._rule(visit, basics))
+                self._record(visit, {**basics, **self._rule(visit, basics)})
                 self._watcher.say(self._why_not_finite(step))
                 return "diverged"
             halted_by = self._observe(visit, step)

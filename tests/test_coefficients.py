@@ -90,7 +90,7 @@ def test_a_standardised_fit_is_told_in_the_data_s_own_units(tmp_path, capsys):
         made = {"data": data, "loss": loss, "steps": 30, "optimizer": newton, "probes": {}}
         run = launch.train(made, runs=tmp_path / "runs")
         tables.append(of_run(run.experiment, run.theta))
-        assert cli.main(["export", str(run.path)]) == 0
+        assert cli.main(["export", str(run.path), "--what", "coefficients"]) == 0
         printed = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
         assert [row["feature"] for row in printed] == ["age", "dose", "intercept"]
         assert float(printed[0]["standard error"]) == tables[-1][0].error

@@ -4,8 +4,9 @@ The font that Pillow brings has no Greek, so words in pictures are spelt out; wh
 """
 
 from collections.abc import Sequence
+from functools import cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,15 +76,11 @@ class Canvas:
         return Picture(held.getvalue(), *self.size, says)
 
 
-_fonts: dict[int, Any] = {}
-
-
+@cache
 def _font(size: int) -> "ImageFont.FreeTypeFont | ImageFont.ImageFont":
     from PIL import ImageFont
 
-    if size not in _fonts:
-        _fonts[size] = ImageFont.load_default(size)
-    return _fonts[size]
+    return ImageFont.load_default(size)
 
 
 def short(value: float) -> str:
@@ -96,6 +93,7 @@ def smooth(grid: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.flo
 
     def weights(many: int, few: int) -> NDArray[np.float64]:
         at = np.linspace(0, few - 1, many)
-        return np.clip(1 - np.abs(at[:, None] - np.arange(few)), 0, None)
+        hats: NDArray[np.float64] = np.clip(1 - np.abs(at[:, None] - np.arange(few)), 0, None)
+        return hats
 
     return weights(rows, grid.shape[0]) @ grid @ weights(columns, grid.shape[1]).T

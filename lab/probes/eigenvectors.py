@@ -46,13 +46,15 @@ class Eigenvectors(Probe):
 
 def grid(features: Sequence[str]) -> NDArray[np.int64] | None:
     """Row and column (D, 2) of the pixel that each feature is, −1 for the intercept; None where they are no pixels."""
-    found = [_PIXEL.fullmatch(name) for name in features if name != "intercept"]
-    if not found or not all(found):
-        return None
-    places = [
-        (-1, -1) if name == "intercept" else tuple(map(int, _PIXEL.fullmatch(name).groups())) for name in features
-    ]
+    places = list[tuple[int, ...]]()
+    for name in features:
+        found = _PIXEL.fullmatch(name)
+        if found is None and name != "intercept":
+            return None
+        places.append(tuple(map(int, found.groups())) if found else (-1, -1))
     at = np.array(places, dtype=np.int64)
+    if not (at >= 0).any():
+        return None
     known = at[at[:, 0] >= 0]
     rows, columns = known.max(axis=0) + 1
     return at if len(np.unique(known, axis=0)) == len(known) and rows * columns <= 4 * len(known) else None

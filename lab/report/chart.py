@@ -116,9 +116,9 @@ def _grid(
         parts.append(f'<line class="grid" x1="{place}" x2="{place}" y1="{TOP}" y2="{foot}"/>')
         parts.append(f'<text class="tick" x="{place}" y="{foot + 16}" text-anchor="middle">{label}</text>')
     for at, label in y.ticks(*vertical):
-        place = up(at)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{end}" y1="{place:.1f}" y2="{place:.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 6}" y="{place + 4:.1f}" text-anchor="end">{label}</text>')
+        level = up(at)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{end}" y1="{level:.1f}" y2="{level:.1f}"/>')
+        parts.append(f'<text class="tick" x="{LEFT - 6}" y="{level + 4:.1f}" text-anchor="end">{label}</text>')
     parts.append(f'<text class="tick" x="{end}" y="{foot + 32}" text-anchor="end">{escape(x.name)}</text>')
     parts.append(f'<text class="tick" x="{LEFT}" y="{TOP - 6}">{escape(y.name)}</text>')
     return "".join(parts)
