@@ -68,7 +68,7 @@ CASES = {
     "information_equality": ({"data.n": 5000}, {"data.separable": True}, other_labels),
     "large_steps": ({"steps": 300}, {"optimizer.lr": 1.0}, scaled("loss", 5, at=250)),
     "flattening": ({}, {"ridge": 0.1}, scaled("lambda_1", lambda t: max(t, 1) ** 0.4)),
-    "max_margin": ({}, {"ridge": 0.1}, scaled("norm", 1.5)),
+    "max_margin": ({}, {"ridge": 0.1}, scaled("norm", 0.7)),
     "period_doubling": ({"steps": 100}, {"optimizer.momentum": 0.9}, scaled("one_step", 0.0)),
 }
 

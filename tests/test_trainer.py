@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lab import catalog, config, launch
 from lab.console import Silent
@@ -279,10 +280,20 @@ def test_probes_are_measured_when_due_and_at_the_end(tiny, tmp_path):
 def test_every_probe_keeps_its_contract(name, tiny, tmp_path):
     member = catalog.get("probes", name)
     assert issubclass(member, Probe)
-    run = start({**tiny, "probes": {name: {}}}, tmp_path)
-    logged = {tag for row in run.metrics.rows for tag in row} - {"step", "loss/train", "step/gradient_norm"}
+    pixels = {"data": {"kind": "sklearn", "name": "digits"}, "steps": 2}  # eigenvectors are drawn of pixels only
+    tiny |= pixels if name == "eigenvectors" else {}
+    others = {"spectrum": {}} if member.last else {}
+    logged = logged_by(start({**tiny, "probes": {**others, name: {}}}, tmp_path / "with"))
+    logged -= logged_by(start({**tiny, "probes": others}, tmp_path / "without"))
     assert logged
-    assert all(re.fullmatch(r"\w+/\w+(/lower|/upper|/failure)?", tag) for tag in logged)
+    assert all(re.fullmatch(r"\w+/[\w-]+(/lower|/upper|/failure|/positive|/negative)?", tag) for tag in logged), logged
+
+
+def logged_by(run):
+    """The tags of a run's metrics, pictures and histograms."""
+    kinds = EventAccumulator(str(run.path)).Reload().summary_metadata
+    shown = {tag for tag, kind in kinds.items() if kind.plugin_data.plugin_name in ("images", "histograms")}
+    return {tag for row in run.metrics.rows for tag in row} | shown
 
 
 def test_curvature_is_that_of_the_whole_training_set_unless_told(tiny, tmp_path):

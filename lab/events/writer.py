@@ -87,7 +87,7 @@ def _for_the_eye(tag: str, value: float, row: Mapping[str, Any]) -> Iterator[Any
         whole, upper = tag.removesuffix(_LOWER), row.get(tag.removesuffix(_LOWER) + _UPPER)
         if upper is not None:
             # An interval that is carried over has grown by the same factor on either side.
-            middle = math.sqrt(value) * math.sqrt(upper) if value > 0 else value + (upper - value) / 2
+            middle = math.sqrt(value) * math.sqrt(upper) if 0 < value <= upper else value + (upper - value) / 2
             yield summary.scalar(f"{whole}/middle", row.get(whole, middle))
     elif not tag.endswith(_UPPER):
         if tag.startswith(_SPAN_DECADES) and isinstance(value, float) and value > 0:

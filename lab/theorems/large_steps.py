@@ -11,7 +11,8 @@ Quantity    L at every step; the value of the second-order model at the iterates
             scikit-learn's support-vector machine.
 Prediction  The first s with L_s ≤ min(1/(ηR²), log 2/N) is at most τ, the least t with
             (R²/γ² + √(0.557 t/η)/γ)/t ≤ ½ min(1/(ηR²), log 2/N). No rise after s, to rounding, and L_{s+k} γ²ηk/8 ≤ 1.
-            The model's value grows.
+            The model's value, L₀ + Σ a_i ((1 − ηλ_i)^2t − 1) with a_i = (u_iᵀ∇L)²/2λ_i, comes to be above L₀ and
+            grows from there on; where ∇L has no part in the bent directions with ηλ > 2, it never does.
 Proof idea  With G = (1/N) Σ σ(−z_n), z_n = ±x_nᵀθ: ûᵀθ_t ≥ ηγ Σ_{s<t} G_s, and ‖θ_t‖² ≤ 2·0.2785 ηt + η²R² Σ_{s<t} G_s,
             as z/(1 + e^z) ≤ 0.2785 and ‖∇L‖ ≤ RG, G ≤ 1. By Cauchy–Schwarz Σ G ≤ R²/γ² + √(0.557 t/η)/γ, so some G_s is
             below the t-th part. G < 1/(2N) puts every row on its right side, where ℓ ≤ 2σ(−z): L ≤ 2G.
@@ -69,10 +70,13 @@ class LargeSteps(Theorem):
 
     def evidence(self, trail: Trail) -> Iterator[Evidence]:
         (t, loss), (_, own), (told, model) = (trail.column(q) for q in ("loss", "rounding", "model"))
-        grown = float(model[-1] / model[0]) if len(model) else math.nan
-        detail = f"{grown:.2g} times the start's loss after {int(told[-1])} steps"
-        yield Evidence("the second-order model at the start", grown, 1.0, math.inf, detail)
         setting = trail.setting
+        grown, what = float(model[-1] / model[0]), "the second-order model at the start"
+        detail = f"{grown:.2g} times the start's loss after {int(told[-1])} steps"
+        if model_above(setting, float(told[-1])):
+            yield Evidence(what, grown, 1.0, math.inf, detail)
+        else:
+            yield untold(what, f"{detail}, which are too few for it to grow")
         margin, R2 = max_margin(setting.problem, setting.loss).lower, setting.problem.longest_row**2
         N, lr = setting.problem.N, setting.lr
         low = min(1 / (lr * R2), math.log(2) / N)
@@ -104,6 +108,18 @@ class LargeSteps(Theorem):
             curves.append(Curve("1/t", t[1:] + 1, loss[-1] * t[-1] / t[1:], "dashed"))
         title = f"Too long for the curvature, and all is well (lr = {trail.setting.lr:g})"
         return chart(title, Axis("step + 1", log=True), Axis("loss", log=True), curves)
+
+
+def model_above(setting: Setting, t: float) -> bool:
+    """Whether Σ a_i ((1 − ηλ_i)^2t − 1) > 0: convex in t and 0 at 0, it stays above once it is."""
+    problem, theta = setting.problem, setting.start
+    found = hessian(problem, theta, vectors=True)
+    assert found.vectors is not None
+    along = found.vectors.T @ problem.gradient(theta).reshape(-1)
+    bent = found.values > found.radius  # elsewhere the gradient is 0 too: it lies in the Hessian's range
+    shares = along[bent].square() / (2 * found.values[bent])
+    growth = (1 - setting.lr * found.values[bent]).abs().pow(2 * t) - 1
+    return bool((shares * growth).sum() > 0)
 
 
 def last_rise(R2: float, margin: float, lr: float, low: float) -> int:
