@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import catalog, console
-from lab.errors import InputError, suggest
+from lab.errors import InputError, guess
 from lab.referee import Verdict, Who
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def check(words: Sequence[str], report: str | None = None) -> int:
     losses, statements = catalog.names("losses"), catalog.names("identities")
     for word in words:
         if not word.endswith(".py") and word not in (*losses, *statements):
-            known = suggest(word, (*losses, *statements))
-            raise InputError(f"lab check: unknown name {word!r}{known}; a file's name ends in .py")
+            raise InputError(f"lab check: {_unknown(word, (*losses, *statements))}")
     from lab.report import html
 
     if report is not None:
@@ -63,6 +62,14 @@ def check(words: Sequence[str], report: str | None = None) -> int:
     if report is not None:
         html.write(Path(report), [*html.of_ledger(findings), *html.of_subjects(judged)], tallies)
     return max(codes)
+
+
+def _unknown(word: str, known: Sequence[str]) -> str:
+    if Path(word).is_dir():
+        return f"{word} is a folder; name its files, as {Path(word) / '*.py'}"
+    if Path(word).is_file():
+        return f"{word} is no Python file; a file's name ends in .py"
+    return f"unknown name {word!r}{guess(word, known)} (a file that ends in .py, a loss, or a statement)"
 
 
 def _subjects(words: Sequence[str]) -> list[tuple[str, "Subject"]]:
@@ -125,16 +132,14 @@ def line(name: str, verdict: Verdict) -> str:
     """A verdict in one plain line."""
     seen = verdict.what_was_seen()
     place = f" at {where(verdict)}" if where(verdict) else ""
-    return (
-        f"{name} {verdict.what}, {verdict.dtype}: {WORDS[verdict.who][0]}, {figure(verdict)}{place}"
-        + f"; {seen}" * bool(seen)
-    )
+    size = f", {figure(verdict)}" * bool(figure(verdict))
+    return f"{name} {verdict.what}, {verdict.dtype}: {WORDS[verdict.who][0]}{size}{place}" + f"; {seen}" * bool(seen)
 
 
 def figure(verdict: Verdict) -> str:
-    """The verdict's figure in words."""
+    """The verdict's figure in words; empty where there is none, as of a derivative that raises."""
     if not math.isfinite(verdict.ratio):
-        return "no figure"
+        return ""
     return f"{verdict.ratio:.2g} × rounding"
 
 

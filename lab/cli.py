@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from lab import catalog
-from lab.errors import InputError
+from lab.errors import InputError, guess
 from lab.verb import Verb
 
 INTERRUPTED = 130
@@ -44,7 +44,9 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     """The options of `argv`, in which words and options may stand in any order; argparse alone stops at an option."""
     options, rest = parser().parse_known_args(argv)
     if rest and (not hasattr(options, "words") or any(word.startswith("-") for word in rest)):
-        raise InputError(f"lab: unrecognized arguments: {' '.join(rest)}; see `lab --help`")
+        name = f"lab {argv[0]}"
+        option = next((word.partition("=")[0] for word in rest if word.startswith("-")), rest[0])
+        raise InputError(f"{name}: unknown option {option!r}{guess(option, options.known)} (see `{name} --help`)")
     if rest:
         options.words += rest
     return options
@@ -61,4 +63,5 @@ def parser() -> argparse.ArgumentParser:
         made.usage = verb.usage
         made.set_defaults(run=verb.run)
         verb.options(made)
+        made.set_defaults(known=[word for action in made._actions for word in action.option_strings])
     return top

@@ -106,17 +106,21 @@ def from_mapping(mapping: Mapping[str, Any], overrides: Mapping[str, Any] | None
 
     Raises: InputError, one line `config: dotted.path: what; what to do`.
     """
-    place = Place("config")
     if not isinstance(mapping, Mapping):
-        fail(place, (), f"must be a mapping of keys to values, got {schema.shown(mapping)}")
+        fail(Place("config"), (), f"must be a mapping of keys to values, got {schema.shown(mapping)}")
     try:
-        root = tree(mapping)
-        changes = Node({}, place)
-        for key, value in (overrides or {}).items():
-            changes = merge(changes, nested(key, from_python(value, place)))
+        return one(tree(mapping), _overlay(overrides or {}, "config"))
     except RecursionError:
-        fail(place, (), "nested too deeply")
-    return one(root, changes)
+        fail(Place("config"), (), "nested too deeply")
+
+
+def _overlay(overrides: Mapping[str, Any], source: str) -> Node:
+    """One tree out of values by dotted key."""
+    place = Place(source)
+    changes = Node({}, place)
+    for key, value in overrides.items():
+        changes = merge(changes, nested(key, from_python(value, place)))
+    return changes
 
 
 def tree(config: str | Path | Mapping[str, Any]) -> Node:
@@ -144,7 +148,7 @@ def made_of(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]
     """
     if isinstance(config, Mapping):
         return from_mapping(config, dict(dotted(overrides)))
-    return load(config, [f"{key}={json.dumps(value)}" for key, value in dotted(overrides)])
+    return one(tree(config), _overlay(dict(dotted(overrides)), "keywords"))
 
 
 def json_schema() -> dict[str, Any]:

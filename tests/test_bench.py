@@ -136,7 +136,7 @@ class Huber(lab.Derivation):
 
 
 RIGHT = [CrossEntropy, Quadratic, LogDeterminant, SoftmaxMap, Linear, Entropy, Huber]
-LONG = (CrossEntropy, LogDeterminant)
+LONG = (CrossEntropy, LogDeterminant, Quadratic)
 
 
 def each(*values):
@@ -214,6 +214,7 @@ class Lossy(lab.Derivation):
         return torch.diag(p * (1 - p))
 
 
+@pytest.mark.slow
 def test_torch_is_named_where_it_is_the_less_exact_one():
     double, single = [v for v in of_the_lab("softmax") if v.what == "gradient"]
     for verdict in (double, single):

@@ -242,6 +242,7 @@ def check_swept(whole, found) -> None:
     assert not [part for run in runs for part in run.path.rglob("*.part")]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="os.fork is not there")
 def test_a_sweep_killed_at_any_moment_goes_on_to_the_bit(tmp_path):
     killed_at_random(tmp_path, 4, seed=5)

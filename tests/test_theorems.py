@@ -22,6 +22,14 @@ from lab.theorem import Outcome, Trail, rule
 from lab.theorems._optimum import optimum
 
 NAMES = catalog.names("theorems")
+LONG = {"max_margin", "flattening", "large_steps", "period_doubling"}  # thousands of steps
+
+
+def runs_of(names):
+    """The names as parameters, slow where their runs are long."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in names]
+
+
 SECTIONS = ("Statement", "Source", "Conditions", "Quantity", "Prediction", "Proof idea")
 
 
@@ -113,7 +121,7 @@ def test_a_theorem_has_a_page_with_every_section(name):
     assert re.search(r"\d{4}", member.source)  # the year
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", runs_of(NAMES))
 def test_a_theorem_holds_on_its_own_config_and_is_drawn(name, trails, configs):
     trail, run = trails(name, configs)
     last = run.folder.metrics()[-1]
@@ -141,7 +149,7 @@ def test_a_theorem_does_not_apply_where_a_condition_is_broken(name, configs):
     assert ": no" in ruling.figures
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", runs_of(NAMES))
 def test_a_theorem_fails_on_a_run_that_was_tampered_with(name, trails, configs, monkeypatch):
     trail, _ = trails(name, configs)
     tampered = CASES[name][2](trail, monkeypatch)
@@ -149,7 +157,9 @@ def test_a_theorem_fails_on_a_run_that_was_tampered_with(name, trails, configs, 
     assert rule(name, catalog.get("theorems", name)(), tampered, conditions).outcome is Outcome.FAILED
 
 
-@pytest.mark.parametrize("name", ["flattening", "max_margin", "newton_convergence", "large_steps", "score_equations"])
+@pytest.mark.parametrize(
+    "name", runs_of(["flattening", "max_margin", "newton_convergence", "large_steps", "score_equations"])
+)
 def test_nothing_is_told_of_a_run_that_is_too_short(name, trails, configs):
     trail, _ = trails(name, configs)
     few = replace(trail, rows=trail.rows[:4], theta=0.9 * trail.theta)

@@ -42,7 +42,7 @@ def sequential(t: NDArray[Any]) -> Colours:
 
 def _between(t: NDArray[np.float64], names: tuple[str, ...]) -> Colours:
     shade = np.clip(np.nan_to_num(t) * (SHADES - 1), 0, SHADES - 1).round().astype(np.intp)
-    colours: Colours = _table(names)[shade]
+    colours: Colours = _table(names).take(shade, axis=0)
     colours[~np.isfinite(t)] = NOTHING
     return colours
 

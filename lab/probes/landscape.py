@@ -89,26 +89,31 @@ def _fewer(problem: Problem, rows: int) -> tuple[Problem, str]:
 def _losses(problem: Problem, theta: Tensor, V: Tensor, places: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     """L(θ + a v₁ + b v₂), (points, points): a row for each b, from the lowest up."""
     V1, V2 = (v.reshape(theta.shape) for v in V.unbind(1))
-    at = _linear(problem, theta, V1, V2) if problem.model.is_linear else None
-    found = [[float((at or _plain(problem, theta, V1, V2))(a, b)) for a in places[0]] for b in places[1]]
-    return np.array(found)
+    make = _linear if problem.model.is_linear else _plain
+    at = make(problem, theta, V1, V2, torch.from_numpy(places[0]).to(theta))
+    return np.stack([at(float(b)).double().cpu().numpy() for b in places[1]])
 
 
-def _plain(problem: Problem, theta: Tensor, V1: Tensor, V2: Tensor) -> Callable[[float, float], Tensor]:
-    return lambda a, b: problem.value(theta + a * V1 + b * V2)
+def _plain(problem: Problem, theta: Tensor, V1: Tensor, V2: Tensor, places: Tensor) -> Callable[[float], Tensor]:
+    """The losses at every a of `places` (n,) for a given b."""
+    return lambda b: torch.stack([problem.value(theta + float(a) * V1 + b * V2) for a in places])
 
 
-def _linear(problem: Problem, theta: Tensor, V1: Tensor, V2: Tensor) -> Callable[[float, float], Tensor]:
-    """The loss from logits that are made once."""
-    z, Z1, Z2 = (problem.model.forward(problem.X, W) for W in (theta, V1, V2))
+def _linear(problem: Problem, theta: Tensor, V1: Tensor, V2: Tensor, places: Tensor) -> Callable[[float], Tensor]:
+    """The same from logits that are made once, those of every a below one another."""
+    (z, Z1, Z2), n = (problem.model.forward(problem.X, W) for W in (theta, V1, V2)), len(places)
+    along = places[:, None, None] * Z1  # (n, N, K)
+    y = problem.y.repeat(n, *[1] * (problem.y.dim() - 1))
 
-    def value(a: float, b: float) -> Tensor:
-        mean = problem.loss.value(z + a * Z1 + b * Z2, problem.y).sum() / problem.divisor
+    def values(b: float) -> Tensor:
+        rows = problem.loss.value((along + (z + b * Z2)).flatten(0, 1), y)
+        means = rows.reshape(n, -1).sum(dim=1) / problem.divisor
         if problem.ridge:
-            mean = mean + problem.ridge / 2 * (problem.mask * (theta + a * V1 + b * V2).square()).sum()
-        return mean
+            W = theta + b * V2 + places[:, None, None] * V1
+            means = means + problem.ridge / 2 * (problem.mask * W.square()).sum(dim=(1, 2))
+        return means
 
-    return value
+    return values
 
 
 def draw(loss: NDArray[np.float64], reach: list[float], path: NDArray[np.float64], title: str) -> Picture:
