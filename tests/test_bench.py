@@ -136,7 +136,7 @@ class Huber(lab.Derivation):
 
 
 RIGHT = [CrossEntropy, Quadratic, LogDeterminant, SoftmaxMap, Linear, Entropy, Huber]
-LONG = (CrossEntropy, LogDeterminant, Quadratic)
+LONG = (CrossEntropy, LogDeterminant, Quadratic, SoftmaxMap)
 
 
 def each(*values):
@@ -438,5 +438,6 @@ def test_an_old_verdict_reads_as_before():
     assert str(verdict) == "gradient agrees with autograd: at worst, at theta[1, 0], 5.0e-01 times what rounding allows"
 
 
+@pytest.mark.slow
 def test_sigmoid_by_its_average_is_right_too():
     assert all(v.passed for v in lab.check(Sigmoid(average=True), dtypes=[torch.float64]))

@@ -87,6 +87,7 @@ def test_intervals_hold_the_eigenvalues_that_mpmath_finds(rng):
             assert lower <= value <= upper
 
 
+@pytest.mark.slow
 def test_ceilings_of_trace_and_norm_hold_on_hundreds_of_spectra(rng):
     for values in spectra(rng, 600, 9):
         A, Q = symmetric(values, rng)
@@ -186,6 +187,7 @@ def test_a_whole_space_needs_no_ceiling(rng):
         assert found.width <= 1e-12
 
 
+@pytest.mark.slow
 def test_intervals_from_a_search_hold_on_hundreds_of_spectra_and_are_narrow(rng):
     narrow = 0
     for i, values in enumerate(spectra(rng, 300, 16)):

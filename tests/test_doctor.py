@@ -82,7 +82,7 @@ class ShiftedSoftmax(Softmax):
     [
         (FlippedSoftmax, "y − p in place of p − y"),
         (TwiceSoftmax, "softmax applied twice"),
-        (DiagonalSoftmax, "softmax's diagonal only"),
+        pytest.param(DiagonalSoftmax, "softmax's diagonal only", marks=pytest.mark.slow),
         (ColumnSoftmax, "softmax over the wrong axis"),
         (ShiftedSoftmax, "one-hot targets off by one"),
         (SteepSigmoid, "σ′ multiplied in again"),

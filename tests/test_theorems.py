@@ -166,6 +166,7 @@ def test_nothing_is_told_of_a_run_that_is_too_short(name, trails, configs):
     assert rule(name, catalog.get("theorems", name)(), few).outcome is Outcome.UNTOLD
 
 
+@pytest.mark.slow
 def test_a_stable_cycle_exists_below_two_in_one_dimension(configs, tmp_path):
     experiment = made("stable_cycle", configs, {"steps": 100, "probes": "{}"})
     last = launch.launch(experiment, tmp_path, Silent(), []).folder.metrics()[-1]

@@ -104,15 +104,19 @@ def test_seeds_change_what_is_random(tiny, tmp_path):
     assert not torch.equal(one.theta, other.theta)
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {},
         {"batch_size": 32, "init": 0.1, "optimizer": {"kind": "adam", "lr": 0.05}},
-        {"twin": "autograd", "optimizer": {"kind": "sgd", "lr": 0.5, "momentum": 0.9}},
-        {"dtype": "float32", "optimizer": {"kind": "nadam", "lr": 0.05}},
-        {"ridge": 0.01, "optimizer": {"kind": "newton"}},
-        {"probes": {"spectrum": {"every": "auto", "tolerance": 0.9, "method": "krylov"}}},
+        slow({"twin": "autograd", "optimizer": {"kind": "sgd", "lr": 0.5, "momentum": 0.9}}),
+        slow({"dtype": "float32", "optimizer": {"kind": "nadam", "lr": 0.05}}),
+        slow({"ridge": 0.01, "optimizer": {"kind": "newton"}}),
+        slow({"probes": {"spectrum": {"every": "auto", "tolerance": 0.9, "method": "krylov"}}}),
     ],
     ids=["plain", "adam-batches", "twin", "float32", "newton", "auto"],
 )
