@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from lab.model import Model
     from lab.probe import Probe
 
-MEASURED = ("fit", "gradient", "hvp", "hessian", "spectrum", "descent")  # the probes of a config that names none:
-SHOWN = ("histograms", "hessian_map", "eigenvectors", "landscape", "waterfall")  # numbers, and pictures for the eye
+# The probes of a config that names none: numbers, and pictures for the eye.
+MEASURED = ("fit", "gradient", "hvp", "hessian", "spectrum", "descent", "ceiling")
+SHOWN = ("histograms", "hessian_map", "eigenvectors", "landscape", "waterfall")
 
 
 class Config(Block):

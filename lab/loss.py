@@ -33,6 +33,9 @@ class Loss(Derivation):
     # (Poisson, σ) or 2 (softmax, whose logits move relative to each other). The referee's bounds rest on it.
     self_concordance: ClassVar[float] = 2.0
 
+    # a with λ₁(∇²ℓ) ≤ a ℓ for every row, so that a small loss is a flat one; None where none is known.
+    self_bound: ClassVar[float | None] = None
+
     def __post_init__(self) -> None:
         if self.reduction not in ("mean", "sum", "none"):
             raise ValueError(f"reduction: {self.reduction!r} is unknown; give mean, sum or none")
@@ -162,6 +165,10 @@ class Loss(Derivation):
         loss returns in its place must be a seminorm of v: δ(a + b) ≤ δ(a) + δ(b) and δ(ca) = |c| δ(a).
         """
         return self.self_concordance * v.abs().amax(dim=1)
+
+    def peak(self, K: int) -> float | None:
+        """Return c with h(z) ⪯ c max diag h(0) I for every row's Hessian at every z (K,); None where none is known."""
+        return None
 
     def flat(self, K: int) -> tuple[int, str]:
         """Return how many directions of R^K no row's Hessian ever sees, and why (the reason completes "as …")."""

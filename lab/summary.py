@@ -13,6 +13,7 @@ CHECKS = {
     "check/hvp": "Hessian product against forward-over-reverse",
     "check/hessian": "Hessian against torch.func.hessian",
     "check/decrease": "decrease against its proven bounds",
+    "check/ceiling": "λ₁ against its ceilings",
     "check/twin": "trajectory against autograd's twin",
 }
 

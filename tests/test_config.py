@@ -34,7 +34,7 @@ def test_a_file_gives_typed_values_and_members(here: Path) -> None:
 
 
 USUAL = [
-    *("fit", "gradient", "hvp", "hessian", "spectrum", "descent"),
+    *("fit", "gradient", "hvp", "hessian", "spectrum", "descent", "ceiling"),
     *("histograms", "hessian_map", "eigenvectors", "landscape", "waterfall"),
 ]
 

@@ -64,6 +64,8 @@ class Sigmoid(Loss):
     class_weight: Literal["balanced"] | None = None
 
     self_concordance: ClassVar[float] = 1.0
+    # h is diagonal, of entries w p(1 − p) ≤ w min(p, 1 − p), w the label's weight; −log q ≥ 1 − q for q = p and 1 − p.
+    self_bound: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -182,6 +184,10 @@ class Sigmoid(Loss):
     def margin(self, z: Tensor, y: Tensor) -> Tensor:
         """How far each logit lies on its label's side of 0, (N, K)."""
         return torch.where(y > 0.5, z, -z)
+
+    def peak(self, K: int) -> float:
+        """Return 1: σ(1 − σ) is largest at 0, and the weights do not move with z."""
+        return 1.0
 
     def flat(self, K: int) -> tuple[int, str]:
         count = 0 if self.weight is None else self.weight.count(0.0)

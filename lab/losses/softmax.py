@@ -29,6 +29,7 @@ True of it
     Var_p(u) = 0 for u = 1, and for no other direction while all p > 0: H sees everything but a common shift.
     diag H = R p∘(1 − p), and 1 − p_k = Σ_{c≠k} p_c.
     K = 2 is the sigmoid loss of z₂ − z₁. K = 1 has p = 1: value, gradient and Hessian are 0.
+    λ₁(H) ≤ tr H = R (1 − ‖p‖²) ≤ R (1 − max p²) ≤ 2R (1 − max p) ≤ −2R log max p ≤ 2ℓ, as ℓ = −Σ r log p.
     |∇³ℓ[u, u, v]| = R |Cov_p((u − pᵀu)², v)| ≤ (max v − min v) R Var_p(u) ≤ 2 max|v| uᵀHu  (Bach 2010, §2), so that
     log uᵀH(z + v)u moves by at most max v − min v.
 
@@ -58,7 +59,7 @@ Source     Bishop, Pattern Recognition and Machine Learning (2006), §4.3.4; Bö
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from annotated_types import Ge, Le
@@ -85,6 +86,8 @@ class Softmax(Loss):
     label_smoothing: Annotated[float, Ge(0), Le(1)] = 0.0
     class_weight: Literal["balanced"] | tuple[Annotated[float, Ge(0)], ...] | None = None
 
+    self_bound: ClassVar[float] = 2.0
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.weight is not None and self.class_weight is not None:
@@ -107,10 +110,7 @@ class Softmax(Loss):
         return self.value_and_gradient(z, y)[0]
 
     def gradient(self, z: Tensor, y: Tensor) -> Tensor:
-        """∇ℓ = Rp − r, (N, K), in which nothing cancels that need not.
-
-        Args: z logits (N, K); y class indices (N,) or probabilities (N, K).
-        """
+        """∇ℓ = Rp − r, (N, K), in which nothing cancels that need not; z and y as for `value`."""
         return self.value_and_gradient(z, y)[1]
 
     def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -258,6 +258,10 @@ class Softmax(Loss):
         others = z.scatter(1, own, -torch.inf).amax(dim=1)
         margin = z.gather(1, own)[:, 0] - others.masked_fill(others == -torch.inf, torch.nan)
         return margin if y.ndim > 1 else margin.masked_fill(y == self.ignore_index, torch.nan)
+
+    def peak(self, K: int) -> float:
+        """Return K²/2(K − 1): h ⪯ R I/2 (Böhning 1992, Theorem 3.1), and R (1 − 1/K)/K is h's diagonal at z = 0."""
+        return K * K / (2 * max(K - 1, 1))
 
     def flat(self, K: int) -> tuple[int, str]:
         return 1, "softmax ignores a common shift"

@@ -14,7 +14,6 @@ import torch
 from annotated_types import Ge, Gt, Lt
 
 from lab.curvature import tracking
-from lab.curvature.operator import Curvature
 from lab.curvature.tracking import Tracked
 from lab.probe import Probe, Reading, Step
 
@@ -28,7 +27,7 @@ class Alignment(Probe):
     tolerance: Annotated[float, Gt(0), Lt(1)] = 1e-4
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
-        curvature = Curvature(step.full, step.theta)
+        curvature = step.curvature
         if not step.full.model.is_linear or not bool(torch.isfinite(curvature.diagonal).all()):
             return {}
         before = Tracked.of(step.memory, step.theta) if step.memory else None

@@ -11,7 +11,6 @@ import torch
 from annotated_types import Ge, Gt, Lt
 
 from lab.curvature import density
-from lab.curvature.operator import Curvature
 from lab.probe import Probe, Reading, Step
 
 
@@ -29,7 +28,7 @@ class Density(Probe):
     chance: Annotated[float, Gt(0), Lt(1)] = 1e-6
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
-        curvature = Curvature(step.full, step.theta)
+        curvature = step.curvature
         if not bool(torch.isfinite(curvature.diagonal).all()):
             return {}
         found = density.sample(

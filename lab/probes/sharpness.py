@@ -35,7 +35,7 @@ class Sharpness(Probe):
     tolerance: Annotated[float, Gt(0), Lt(1)] = 0.01
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
-        curvature, stability = Curvature(step.full, step.theta), step.stability
+        curvature, stability = step.curvature, step.stability
         if stability is None or not step.full.model.is_linear or not bool(torch.isfinite(curvature.diagonal).all()):
             return {}
         scale = torch.ones_like(step.theta) if stability.scale is None else stability.scale.to(step.theta)

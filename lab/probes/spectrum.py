@@ -56,6 +56,7 @@ class SpectrumProbe(Probe):
         before = Tracked.of(step.memory, step.theta) if "values" in step.memory and problem is step.full else None
         if before is not None and not self._asks(step):
             moved, delta = self._carried(problem, before, step)
+            step.seen["lambda_1_lower"] = float(moved.lower[0])
             if self.every != "auto" or moved.width <= self.tolerance:
                 return {**_bands(moved), "curvature/change": delta}
         if not self._asks(step) and self.every != "auto":
@@ -95,8 +96,10 @@ class SpectrumProbe(Probe):
         if found is None:
             return readings
         step.memory.clear()
+        step.seen.pop("lambda_1_lower", None)
         if problem is step.full:
             step.memory.update(found.state())
+            step.seen["lambda_1_lower"] = float(found.enclosure.lower[0])
         readings |= {**_bands(found.enclosure), "curvature/method": way.why}
         readings["curvature/trace"] = curvature.trace
         if float(found.values[0]) > 0:
