@@ -3,6 +3,7 @@
 import json
 import math
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,18 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lab.display import CHARTS
 from lab.events.frame import crc_by_blocks, crc_by_bytes
-from lab.events.summary import Opening
+from lab.events.summary import Chart, Opening
 from lab.events.writer import TensorBoard
 from lab.record import Histogram, JsonLines, Memory, Picture, plain, read_jsonl
 
 HARD = [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0, 1e22, 123456789.123456789]
+
+OPENING = Opening(
+    {"run/config": "```yaml\nsteps: 5\n```"},
+    CHARTS,
+    {"optimizer.lr": 0.5, "data.intercept": True, "loss.kind": "softmax"},
+    "g",
+)
 
 
 def shown(folder: Path) -> EventAccumulator:
@@ -132,14 +140,16 @@ def test_positive_floats_that_span_decades_are_shown_as_logarithms_too(tmp_path)
     assert set(loaded.Tags()["scalars"]) == {*readings, "log10/curvature/lambda_1"}
 
 
-def test_an_interval_has_a_middle_at_every_step_and_no_logarithm(tmp_path):
-    sink = TensorBoard(tmp_path)
-    sink.write(0, {"curvature/a": 2.5, "curvature/a/lower": 1.0, "curvature/a/upper": 3.0})
+def test_an_interval_that_is_charted_has_a_middle_at_every_step_and_none_has_a_logarithm(tmp_path):
+    sink = TensorBoard(tmp_path, opening=replace(OPENING, charts={"bands": [Chart("a", bands=("curvature/a",))]}))
+    both = {f"curvature/{name}/{end}": 1.0 for name in "ab" for end in ("lower", "upper")}
+    sink.write(0, {**both, "curvature/a": 2.5, "curvature/a/upper": 3.0})
     sink.write(1, {"curvature/a/lower": 1.0, "curvature/a/upper": 4.0})  # carried over: no value of its own
     sink.close()
     events = shown(tmp_path)
     assert [event.value for event in events.Scalars("curvature/a/middle")] == [2.5, 2.0]
     assert "log10/curvature/a" in events.Tags()["scalars"]
+    assert "curvature/b/middle" not in events.Tags()["scalars"]
     assert "log10/curvature/a/lower" not in events.Tags()["scalars"]
 
 
@@ -153,14 +163,6 @@ def test_verdicts_and_stability_come_with_the_line_they_are_read_against(tmp_pat
     events = shown(tmp_path)
     limits = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in ("check/limit", "stability/limit")}
     assert limits == {"check/limit": [(0, 1.0)], "stability/limit": [(0, 2.0)]}
-
-
-OPENING = Opening(
-    {"run/config": "```yaml\nsteps: 5\n```"},
-    CHARTS,
-    {"optimizer.lr": 0.5, "data.intercept": True, "loss.kind": "softmax"},
-    "g",
-)
 
 
 def test_a_run_opens_with_its_words_charts_and_hyperparameters_in_its_own_folder(tmp_path):

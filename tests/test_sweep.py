@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from conftest import TINY
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_trainer import assert_same_run, plant
 
 import lab
@@ -24,7 +26,7 @@ from lab.launcher import Outcome
 from lab.launchers.here import Here
 from lab.launchers.processes import Processes
 from lab.launchers.submitit import OneRun
-from lab.runs import list_runs
+from lab.runs import RunFolder, list_runs
 from lab.study import crew, grid, sweep
 from lab.study.display import Lines, Quiet
 from lab.study.task import standing
@@ -240,6 +242,19 @@ def check_swept(whole, found) -> None:
     runs = list_runs(found[0].root)
     assert len(runs) == len(found)
     assert not [part for run in runs for part in run.path.rglob("*.part")]
+
+
+def test_runs_that_differ_by_their_seed_are_shown_as_mean_and_spread_too(tmp_path):
+    found = tasks(tmp_path, "optimizer.lr=0.1,1", "seed=0..2", init=0.1, steps=2)
+    swept = sweep.carry_out(found, Here(), Quiet())
+    shown = sorted((tmp_path / "tiny").glob("seeds-*"))
+    assert len(shown) == 2  # one for each setting
+    assert len(list_runs(tmp_path)) == 6  # they are no runs
+    first = [Path(swept.outcomes[task.number].path) for task in found if f"seeds-{task.digest}" == shown[0].name]
+    losses = [RunFolder(path).metrics()[-1]["loss/train"] for path in first]
+    events = EventAccumulator(str(shown[0])).Reload()
+    assert events.Scalars("loss/train")[-1].value == pytest.approx(statistics.fmean(losses), rel=1e-6)
+    assert events.Scalars("loss/train/upper")[-1].value > events.Scalars("loss/train/lower")[-1].value
 
 
 @pytest.mark.slow

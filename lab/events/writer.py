@@ -26,7 +26,7 @@ class TensorBoard(AppendedFile):
 
     Numbers are plain scalars. Beside them, for the eye:
     log10/<tag>    of a positive float under curvature/, loss/, step/ or check/: those span decades
-    <tag>/middle   of what has <tag>/lower and <tag>/upper: the value where there is one, else the geometric mean
+    <tag>/middle   of what an opening's chart shows as a band: the value where there is one, else the geometric mean
     <group>/limit  the line that verdicts (1) and stability (2) are to be read against
     A text is written when it is not the last one of its tag. A fresh run begins with its `opening`.
     """
@@ -38,6 +38,8 @@ class TensorBoard(AppendedFile):
         super().__init__(_path_after(older, folder), "xb")
         self._events = event_pb2
         self._texts: dict[str, str] = {}
+        charts = [] if opening is None else [chart for category in opening.charts.values() for chart in category]
+        self._banded = {tag + _LOWER for chart in charts for tag in chart.bands}
         for path in older:
             os.truncate(path, size_before(path.read_bytes(), purge_step))
         # A TensorBoard that is open has read them already.  This tells its loader in Python, if the run began with such
@@ -69,7 +71,10 @@ class TensorBoard(AppendedFile):
             yield summary.picture(tag, reading)
         else:
             yield summary.scalar(tag, reading)
-            yield from _for_the_eye(tag, reading, row)
+            if tag in self._banded:
+                yield from _middle(tag, reading, row)
+            elif not tag.endswith((_LOWER, _UPPER)):
+                yield from _for_the_eye(tag, reading, row)
 
     def _show(self, step: int, values: Sequence[Any]) -> None:
         from tensorboard.compat.proto import summary_pb2
@@ -81,20 +86,23 @@ class TensorBoard(AppendedFile):
         self._put(framed(self._events.Event(wall_time=time.time(), **fields).SerializeToString()))
 
 
+def _middle(tag: str, lower: float, row: Mapping[str, Any]) -> Iterator[Any]:
+    """The line in a band, which goes on where the value itself has no number."""
+    whole = tag.removesuffix(_LOWER)
+    upper = row.get(whole + _UPPER)
+    if upper is not None:
+        # An interval that is carried over has grown by the same factor on either side.
+        middle = math.sqrt(lower) * math.sqrt(upper) if 0 < lower <= upper else lower + (upper - lower) / 2
+        yield summary.scalar(f"{whole}/middle", row.get(whole, middle))
+
+
 def _for_the_eye(tag: str, value: float, row: Mapping[str, Any]) -> Iterator[Any]:
     """The further scalars that a number's tag asks for."""
-    if tag.endswith(_LOWER):
-        whole, upper = tag.removesuffix(_LOWER), row.get(tag.removesuffix(_LOWER) + _UPPER)
-        if upper is not None:
-            # An interval that is carried over has grown by the same factor on either side.
-            middle = math.sqrt(value) * math.sqrt(upper) if 0 < value <= upper else value + (upper - value) / 2
-            yield summary.scalar(f"{whole}/middle", row.get(whole, middle))
-    elif not tag.endswith(_UPPER):
-        if tag.startswith(_SPAN_DECADES) and isinstance(value, float) and value > 0:
-            yield summary.scalar(f"log10/{tag}", math.log10(value))
-        group = tag.partition("/")[0] + "/"
-        if group in _LIMITS and tag == next(other for other in row if other.startswith(group)):
-            yield summary.scalar(f"{group}limit", _LIMITS[group])
+    if tag.startswith(_SPAN_DECADES) and isinstance(value, float) and value > 0:
+        yield summary.scalar(f"log10/{tag}", math.log10(value))
+    group = tag.partition("/")[0] + "/"
+    if group in _LIMITS and tag == next(other for other in row if other.startswith(group)):
+        yield summary.scalar(f"{group}limit", _LIMITS[group])
 
 
 def _path_after(older: Sequence[Path], folder: Path) -> Path:

@@ -14,6 +14,7 @@ from lab.launch import Run
 from lab.launcher import Launcher, Listener, Outcome, Task
 from lab.launchers.processes import cores
 from lab.runs import summary
+from lab.spread import write_spread
 from lab.study import grid
 from lab.study.display import Quiet
 from lab.study.facts import Facts
@@ -108,7 +109,10 @@ class Swept:
 
 
 def carry_out(found: Sequence[Task], launcher: Launcher, listener: Listener) -> Swept:
-    """Carry out the tasks that are not done. After Ctrl-C whatever was under way can be resumed."""
+    """Carry out the tasks that are not done. After Ctrl-C whatever was under way can be resumed.
+
+    Where runs of one setting differ by their seed, TensorBoard gets their mean and spread too, in a folder beside them.
+    """
     ledger, ahead = _Ledger(listener), []
     for task in found:
         stands, run = standing(task)
@@ -121,9 +125,23 @@ def carry_out(found: Sequence[Task], launcher: Launcher, listener: Listener) -> 
     try:
         if ahead:
             launcher.run(ahead, ledger)
+        if ahead:
+            _show_seeds(found, ledger.outcomes)
     except KeyboardInterrupt:
         interrupted = True
     return Swept(tuple(found), ledger.outcomes, interrupted)
+
+
+def _show_seeds(found: Sequence[Task], outcomes: Mapping[int, Outcome]) -> None:
+    """Write mean and spread over the seeds of each setting that has finished runs of two."""
+    settings: dict[Path, list[Path]] = {}
+    for task in found:
+        outcome = outcomes[task.number]
+        if outcome.path is not None and outcome.status == "finished":
+            settings.setdefault(Path(task.root, task.name, f"seeds-{task.digest}"), []).append(Path(outcome.path))
+    for folder, runs in settings.items():
+        if len(runs) > 1:
+            write_spread(folder, runs)
 
 
 def lines(swept: Swept) -> Iterator[str]:
