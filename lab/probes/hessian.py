@@ -17,4 +17,6 @@ class Hessian(Probe):
     every: Annotated[int, Ge(1)] = 10
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
-        return {"check/hessian": judge_hessian(step.problem, step.theta, step.problem.hessian(step.theta))}
+        # At full batch it is the very matrix whose eigenvalues are shown.
+        H = step.curvature.dense if step.problem is step.full else step.problem.hessian(step.theta)
+        return {"check/hessian": judge_hessian(step.problem, step.theta, H)}
