@@ -144,8 +144,10 @@ def figure(verdict: Verdict) -> str:
 
 
 def where(verdict: Verdict) -> str:
-    """The entry it was found at."""
-    return f"{verdict.tensor}[{', '.join(map(str, verdict.where))}]" if verdict.where else verdict.tensor
+    """The entry it was found at; empty where no entry is the one, as of a derivative that raises."""
+    if verdict.where:
+        return f"{verdict.tensor}[{', '.join(map(str, verdict.where))}]"
+    return verdict.tensor * math.isfinite(verdict.ratio)
 
 
 def _table(rows: Sequence[Row]) -> None:

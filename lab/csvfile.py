@@ -8,6 +8,7 @@ import csv
 import hashlib
 import io
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -104,6 +105,8 @@ class CsvFile(Sheet):
         where = f"{self.source}:{line}: column {shown(self.names[column])}"
         if math.isinf(value):
             raise InputError(f"{where}: {shown(cell)} is not finite; write a finite number, or leave the row out")
+        if re.fullmatch(r"[+-]?\d+,\d+(e[+-]?\d+)?", cell, re.IGNORECASE | re.ASCII):
+            raise InputError(f"{where}: {shown(cell)} has a decimal comma; write {cell.replace(',', '.')}")
         raise InputError(
             f"{where}: text {shown(cell)} in a numeric column; write a number, or train with the column named in "
             "data.categorical, or without it"

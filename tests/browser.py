@@ -106,19 +106,22 @@ class Browser(AbstractContextManager["Browser"]):
         self.call("Page.navigate", url=url)
 
     def evaluate(self, javascript: str) -> Any:
-        """What an expression is in the page; `every(css)` in it finds elements in shadow roots as well."""
-        found = self.call("Runtime.evaluate", expression=f"{_EVERY}; {javascript}", returnByValue=True)
+        """What an expression is in the page; `every(css)` and `words()` in it look into shadow roots as well."""
+        found = self.call("Runtime.evaluate", expression=f"{_EVERYWHERE}; {javascript}", returnByValue=True)
         if "exceptionDetails" in found:
             raise RuntimeError(found["exceptionDetails"]["exception"]["description"])
         return found["result"].get("value")
 
-    def wait(self, javascript: str, seconds: float = 300) -> Any:
+    def wait(self, javascript: str, seconds: float = 600) -> Any:
         """The expression's value once it is true. Raises: TimeoutError."""
-        deadline = time.monotonic() + seconds
+        asked = time.monotonic()
+        deadline = asked + seconds
         while not (found := self.evaluate(javascript)):
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now > deadline:
                 raise TimeoutError(f"still not so after {seconds} s: {javascript}")
-            time.sleep(0.25)
+            time.sleep(max(0.25, 3 * (now - asked)))  # the page has work to do, and looking at it is some more
+            asked = time.monotonic()
         return found
 
     def shoot(self, path: Path, clip: tuple[int, int, int, int] | None = None) -> None:
@@ -130,7 +133,9 @@ class Browser(AbstractContextManager["Browser"]):
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", **options)["data"]))
 
 
-_EVERY = """
+_EVERYWHERE = """
 var every = (css, root = document) => [...root.querySelectorAll(css),
   ...[...root.querySelectorAll('*')].filter(e => e.shadowRoot).flatMap(e => every(css, e.shadowRoot))]
+var words = (root = document.body) => [root.textContent,
+  ...[...root.querySelectorAll('*')].filter(e => e.shadowRoot).map(e => words(e.shadowRoot))].join(' ')
 """

@@ -1,6 +1,7 @@
 """What tests share. One thread: tiny problems gain nothing from more, and a forked child may use torch safely."""
 
 import os
+import time
 from collections.abc import Iterator
 from copy import deepcopy
 from importlib.util import find_spec
@@ -30,6 +31,13 @@ os.environ.setdefault("NO_COLOR", "1")
 # Nothing is timed, and every run draws the same examples.
 settings.register_profile("lab", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lab")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a slow test that begins too late; .ci/run says when that is."""
+    until = float(os.environ.get("LAB_SLOW_UNTIL", "inf"))
+    if item.get_closest_marker("slow") and time.time() > until:
+        pytest.skip("slow, and this machine has used up the time for such tests (LAB_SLOW_UNTIL)")
 
 
 @pytest.fixture

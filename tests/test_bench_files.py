@@ -145,7 +145,8 @@ BAD = {
     "a syntax error": ("import lab\nclass A(lab.Derivation)\n    pass\n", r"mine\.py:2: .*expected"),
     "an error at the top": ("import lab\n\nx = 1 / 0\n", r"mine\.py:3: ZeroDivisionError"),
     "nothing in it": ("x = 1\n", r"mine\.py: nothing to judge in it"),
-    "a missing import": ("import nonsense_of_mine\n", r"mine\.py:1: ModuleNotFoundError"),
+    "a missing import": ("import nonsense_of_mine\n", r"mine\.py:1: ModuleNotFoundError.*pip install nonsense_of_mine"),
+    "a misspelt import": ("import math\nimport trch\n", r"mine\.py:2: ModuleNotFoundError.*did you mean 'torch'\?"),
     "arguments needed": (HEAD + RIDGE.replace("ridge = Ridge(0.3)", ""), r"mine\.py:\d+: Ridge cannot be made without"),
     "an abstract loss": (HEAD + "class L(lab.Loss):\n    pass\n", r"mine\.py:4: L lacks .*gradient"),
     "a bad shape": (HEAD + RIDGE.replace('"n d"', '"n dd"'), r"mine\.py:\d+: ridge: 'X': 'dd' is neither"),
@@ -177,7 +178,7 @@ def test_a_value_that_raises_is_a_failed_check_with_its_place(mine, capsys):
     assert main(["check", mine(HEAD + text)]) == 1
     out, err = capsys.readouterr()
     assert err == ""
-    assert re.search(r"ridge value, float64: WRONG, .*raises .*mine\.py:\d+: KeyError", out)
+    assert re.search(r"ridge value, float64: WRONG; raises .*mine\.py:\d+: KeyError", out)
 
 
 def test_files_losses_and_statements_go_side_by_side(mine, capsys):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_mistakes import QUICK, SETTINGS, problem
+from test_mistakes import QUICK, SETTINGS, Setting, problem
 
 from lab.bench import discern
 from lab.losses.sigmoid import Sigmoid
@@ -52,7 +52,7 @@ def test_at_zero_with_balanced_labels_and_no_options_half_of_the_mistakes_cannot
 
 
 def test_square_parameters_hide_no_transpose_but_equal_sizes_hide_which_mean(rng):
-    p, theta, V = problem(SETTINGS["softmax index"], rng)
+    p, theta, V = problem(Setting(Softmax(), "index"), rng)
     X = torch.randn(13, 4, generator=rng, dtype=torch.float64)
     theta, V = (torch.randn(4, 4, generator=rng, dtype=torch.float64) for _ in range(2))
     found = sights(Problem(p.loss, Linear(), X, p.y, outputs=4), theta, V)["gradient"]

@@ -1,6 +1,7 @@
 """A user's Python file, and what in it can be judged: derivations, Functions, modules."""
 
 import inspect
+import pkgutil
 import sys
 import traceback
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from lab import oracle
 from lab.bench import backward, judge
 from lab.bench.judge import Subject
 from lab.derivation import Derivation
-from lab.errors import InputError
+from lab.errors import InputError, guess
 
 
 def load(path: Path) -> ModuleType:
@@ -37,12 +38,20 @@ def load(path: Path) -> ModuleType:
     except SyntaxError as error:
         raise InputError(f"{error.filename}:{error.lineno}: {error.msg}") from None
     except (Exception, SystemExit) as error:
-        frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+        here = {str(path), str(path.resolve())}
+        frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename in here]
         line = f":{frames[-1]}" if frames else ""
-        raise InputError(f"{path}{line}: {type(error).__name__}: {error}") from None
+        raise InputError(f"{path}{line}: {type(error).__name__}: {error}{_advice(error)}") from None
     finally:
         sys.path.remove(str(path.parent.resolve()))
     return module
+
+
+def _advice(error: BaseException) -> str:
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return ""
+    known = [module.name for module in pkgutil.iter_modules() if not module.name.startswith("_")]
+    return guess(error.name, known) or f"; install it beside lab: {sys.executable} -m pip install {error.name}"
 
 
 def subjects(path: Path) -> Iterator[tuple[str, Subject]]:
