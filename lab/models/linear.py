@@ -45,10 +45,12 @@ class Linear(Model):
         """Add block (k, l) = Xᵀ diag(h_kl) X to `out` (D, K, D, K) for every pair, l ≥ k computed, l < k mirrored."""
         N, D = X.shape
         K = h.shape[1]
-        room = X.new_empty(N, K, D)  # one for all k: what is freed and asked for again is touched again
+        room, result = X.new_empty(N * K * D), X.new_empty(D * K * D)  # for all k: what is freed is touched anew
         for k in range(K):
-            scaled = torch.mul(h[:, k, k:, None], X[:, None, :], out=room[:, k:])  # (N, K−k, D)
-            blocks = (X.T @ scaled.reshape(N, -1)).reshape(D, K - k, D)
+            width = (K - k) * D
+            scaled = room[: N * width].view(N, width)  # h_kl x for every l ≥ k, side by side
+            torch.mul(h[:, k, k:, None], X[:, None, :], out=scaled.view(N, K - k, D))
+            blocks = torch.mm(X.T, scaled, out=result[: D * width].view(D, width)).view(D, K - k, D)
             out[:, k, :, k:] += blocks.transpose(1, 2)
             if k + 1 < K:
                 out[:, k + 1 :, :, k] += blocks[:, 1:]
