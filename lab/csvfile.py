@@ -106,7 +106,10 @@ class CsvFile(Sheet):
         if math.isinf(value):
             raise InputError(f"{where}: {shown(cell)} is not finite; write a finite number, or leave the row out")
         if re.fullmatch(r"[+-]?\d+,\d+(e[+-]?\d+)?", cell, re.IGNORECASE | re.ASCII):
-            raise InputError(f"{where}: {shown(cell)} has a decimal comma; write {cell.replace(',', '.')}")
+            raise InputError(
+                f"{where}: {shown(cell)} has a comma; write decimals with a point, as {cell.replace(',', '.')}, and "
+                "thousands without a mark"
+            )
         raise InputError(
             f"{where}: text {shown(cell)} in a numeric column; write a number, or train with the column named in "
             "data.categorical, or without it"

@@ -59,7 +59,7 @@ def test_a_quoted_cell_may_hold_the_delimiter_and_a_line_break_and_lines_are_sti
         ("a,y\n", "t.csv: a header and no rows"),
         ("a,y\n1,p\n2,\n", "t.csv:3: column 'y': missing value in the target"),
         ("a,y\n\n1,p\nred,q\n", "t.csv:4: column 'a': text 'red' in a numeric column"),
-        ('a,y\n"1,5",p\n2,q\n', "t.csv:2: column 'a': '1,5' has a decimal comma; write 1.5"),
+        ('a,y\n"1,5",p\n2,q\n', "t.csv:2: column 'a': '1,5' has a comma; write decimals with a point, as 1.5"),
         ("a,y\n1_000,p\n2,q\n", "t.csv:2: column 'a': text '1_000' in a numeric column"),
         ("a,y\n٣,p\n2,q\n", "t.csv:2: column 'a': text '٣' in a numeric column"),
         ("a,y\n1,p\n-inf,q\n", "t.csv:3: column 'a': '-inf' is not finite"),

@@ -48,10 +48,11 @@ def load(path: Path) -> ModuleType:
 
 
 def _advice(error: BaseException) -> str:
-    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+    """What to do where a package is not there; a part of one that is there is the user's to look up."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name or "." in error.name:
         return ""
     known = [module.name for module in pkgutil.iter_modules() if not module.name.startswith("_")]
-    return guess(error.name, known) or f"; install it beside lab: {sys.executable} -m pip install {error.name}"
+    return guess(error.name, known) or f"; install the package that has it, with {sys.executable} -m pip"
 
 
 def subjects(path: Path) -> Iterator[tuple[str, Subject]]:
