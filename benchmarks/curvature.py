@@ -92,7 +92,7 @@ def dense() -> Iterator[Row]:
     """The whole Hessian."""
     problem = digits()
     theta, loss = start(problem), bare(problem)
-    ours, peer = pair(lambda: problem.hessian(theta), lambda: torch.func.hessian(loss)(theta), runs=5, each=9)
+    ours, peer = pair(lambda: problem.hessian(theta), lambda: torch.func.hessian(loss)(theta), runs=5, each=30)
     yield {"work": "dense Hessian, digits", "peer": "torch.func.hessian", "ours": ours, "theirs": peer, "goal": 40}
 
 
@@ -286,11 +286,14 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
 
 
 def main(names: list[str]) -> None:
-    """Run the named parts, or all, and write what came of them beside what is there of the others."""
+    """Run the named parts, or all; what came of each is written at once, beside what is there of the others."""
     results = HERE / "curvature.json"
     parts = dict(json.loads(results.read_text())["parts"]) if results.exists() else {}
+    where = machine()
+    for peer in ("curvlinops-for-pytorch", "pyhessian", "scipy"):
+        where["packages"][peer] = metadata.version(peer)
     for name in names or PARTS:
-        parts[name] = []
+        rows = []
         with torch.no_grad():
             for row in PARTS[name]():
                 if "ours" in row:
@@ -298,11 +301,9 @@ def main(names: list[str]) -> None:
                     row |= {"ratio": theirs.wall / ours.wall, "cpu_ratio": theirs.cpu / ours.cpu}
                     row |= {"ours": asdict(ours), "theirs": asdict(theirs)}
                 print({key: f"{x:.4g}" if isinstance(x, float) else x for key, x in row.items()}, flush=True)
-                parts[name].append(row)
-    where = machine()
-    for peer in ("curvlinops-for-pytorch", "pyhessian", "scipy"):
-        where["packages"][peer] = metadata.version(peer)
-    results.write_text(json.dumps({"machine": where, "parts": parts}, indent=2) + "\n")
+                rows.append(row)
+        parts[name] = rows
+        results.write_text(json.dumps({"machine": where, "parts": parts}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

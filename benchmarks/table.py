@@ -42,7 +42,7 @@ def table() -> str:
     versions = f"Python {machine['python']}, {packages}"
     lines += [
         "",
-        "Medians, in turn with the peer, by `python benchmarks/run.py` on a shared and noisy virtual machine "
+        "Medians of rounds, in turn with the peer, by `python benchmarks/run.py` on a shared and noisy virtual machine "
         f"({machine['cores']} cores, {machine['cpu']}; {versions}); the table by `python benchmarks/table.py`.",
     ]
     return "\n".join(lines)

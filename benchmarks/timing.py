@@ -5,7 +5,8 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -39,21 +40,39 @@ def median(times: Sequence[Seconds]) -> Seconds:
     return Seconds(statistics.median(t.wall for t in times), statistics.median(t.cpu for t in times))
 
 
+def mean(times: Sequence[Seconds]) -> Seconds:
+    """The mean of each clock."""
+    return Seconds(statistics.fmean(t.wall for t in times), statistics.fmean(t.cpu for t in times))
+
+
 def pair(ours: Callable[[], Any], peer: Callable[[], Any], runs: int, each: int = 1) -> tuple[Seconds, Seconds]:
     """Medians of each, run in turn after one warm-up of both, so that a drifting machine hits both.
 
     `each` is how often ours runs for every run of the peer: more than once where it is so short that a single
-    interruption would be all that is seen.
+    interruption would be all that is seen. A round counts the mean of these: on a machine that is paused from without,
+    long work is stretched by every pause and a median of short work by none.
     """
     ours(), peer()
     times: dict[str, list[Seconds]] = {"ours": [], "peer": []}
     for _ in range(runs):
         for name, call, often in (("ours", ours, each), ("peer", peer, 1)):
+            start = now()
             for _ in range(often):
-                start = now()
                 call()
-                times[name].append(since(start))
+            spent = since(start)
+            times[name].append(Seconds(spent.wall / often, spent.cpu / often))
     return median(times["ours"]), median(times["peer"])
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: a machine that rations processor time stretches all such work alike."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def peak_bytes(call: Callable[[], Any], warm: bool = True) -> int | None:
