@@ -12,6 +12,7 @@ import torch
 
 from lab import catalog, ledger
 from lab.cli import main
+from lab.evidence import Role
 from lab.report import heatmap, html
 from lab.report.mathml import FUNCTIONS, mathml
 
@@ -198,6 +199,16 @@ def test_every_statement_has_formula_code_verdict_remark_and_pictures(page):
         pictures += sum(each.ratios is not None or each.curve is not None for each in finding.evidence)
         assert "def claim(self" in page.text
     assert page.count["figure"] == pictures > 100
+
+
+def test_a_counterexamples_picture_says_that_it_is_off_on_purpose(page):
+    wanted = [
+        each
+        for finding in page.findings.values()
+        for each in finding.evidence
+        if each.role is Role.OUTSIDE and each.ratios is not None
+    ]
+    assert page.text.count(html.COUNTEREXAMPLE) == len(wanted) > 0
 
 
 def test_what_is_not_as_it_should_be_stands_out(monkeypatch):

@@ -7,6 +7,7 @@ from html import escape
 from typing import Literal
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760, 420, 74, 44, 20, 64
+FEW, COARSE, FINE = 100, 3.5, 1.6  # dots' radii: up to so many they are to be seen one by one, beyond that as a cloud
 MOST = 2000  # points of a curve that are drawn: more than there are pixels
 
 
@@ -96,7 +97,8 @@ def _drawn(
     up: Callable[[float], float],
 ) -> str:
     if style == "dots":
-        return "".join(f'<circle class="f{i % 5}" cx="{across(a):.1f}" cy="{up(b):.1f}" r="1.6"/>' for a, b in points)
+        r = FINE if len(points) > FEW else COARSE
+        return "".join(f'<circle class="f{i % 5}" cx="{across(a):.1f}" cy="{up(b):.1f}" r="{r}"/>' for a, b in points)
     path = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in points)
     return f'<polyline class="s{i % 5} {style}" points="{path}"/>'
 

@@ -26,8 +26,11 @@ def shade(ratio: float) -> str:
     return "frame" if math.isnan(ratio) else f"q{next(number for number, edge in enumerate(EDGES) if ratio <= edge)}"
 
 
-def heat_map(ratios: Tensor) -> str:
-    """Draw |ours − truth| / bound of each entry: a vector as a row, more than two axes flattened behind the first."""
+def heat_map(ratios: Tensor, remark: str = "") -> str:
+    """Draw |ours − truth| / bound of each entry: a vector as a row, more than two axes flattened behind the first.
+
+    The remark goes below it, behind the size.
+    """
     shape = tuple(ratios.shape)
     if not ratios.numel():
         return ""
@@ -38,10 +41,11 @@ def heat_map(ratios: Tensor) -> str:
     size = "×".join(map(str, shape)) or "a number"
     label = f"{size}: worst {float(ratios.nan_to_num(0.0).max()):.2g} of what rounding allows"
     note = f", a cell the worst of {pooled[0]}×{pooled[1]} entries" if max(pooled) > 1 else ""
+    note += remark and f"; {remark}"
     cells = "".join(_cells(table))
     return (
         f'<figure><svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}">{cells}</svg><figcaption>{size}{note}</figcaption></figure>'
+        f'height="{height}">{cells}</svg><figcaption>{size}{escape(note)}</figcaption></figure>'
     )
 
 

@@ -15,7 +15,7 @@ from lab import catalog, ledger
 from lab.bench.judge import Subject
 from lab.derivation import Derivation
 from lab.errors import InputError
-from lab.evidence import Evidence
+from lab.evidence import Evidence, Role
 from lab.files import write_text
 from lab.identity import Finding, Judgement
 from lab.provenance import versions
@@ -25,6 +25,7 @@ from lab.report.mathml import mathml
 from lab.report.page import HEADING, source
 
 MARKS = {Judgement.HOLDS: "✓", Judgement.CONDITION: "(✓)", Judgement.WRONG: "✗", Judgement.UNTOLD: "?"}
+COUNTEREXAMPLE = "off as it should be: the condition is needed"
 FAILED = "!"  # of what is not as it should be
 FORMULAS = {"value", "gradient", "jacobian", "hessian", "product", "hvp", "jvp", "vjp", "diagonal", "backward"}
 
@@ -144,7 +145,8 @@ def _code(owner: type, claims: Iterable[str]) -> str:
 
 def _picture(evidence: Evidence) -> str:
     if evidence.ratios is not None:
-        return heatmap.heat_map(evidence.ratios)
+        wanted = evidence.role is Role.OUTSIDE and evidence.as_it_should
+        return heatmap.heat_map(evidence.ratios, COUNTEREXAMPLE if wanted else "")
     return "" if evidence.curve is None else heatmap.falling(evidence.curve)
 
 
