@@ -6,7 +6,8 @@ How a theorem gets its figures
     the bit. What it keeps from step to step lies in the step's `memory`, which checkpoints hold. When the run has
     ended, `evidence` is drawn from the recorded rows, from θ where it ended and from what the run was set up with, and
     from nothing else: what was recorded can be judged again, a resumed run gets the verdict of the whole one, and rows
-    that were tampered with are found out. Like a probe a theorem never moves θ, and the training loop does not know that there are any.
+    that were tampered with are found out. Like a probe a theorem never moves θ, and the training loop does not know
+    that there are any.
 
 Conditions or evidence
     A condition is of the setting (data, loss, optimizer, start) and known before the first step. Where one is not met
