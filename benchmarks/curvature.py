@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import Counted, Seconds, machine, median, now, one_thread, pair, peak_bytes, since
+from timing import Counted, Seconds, machine, median, now, pair, peak_bytes, since
 from torch import Tensor
 
 from lab import config, launch, spectrum
@@ -86,16 +86,6 @@ def product() -> Iterator[Row]:
                 "goal": 4,
                 "apart": apart,
             }
-
-
-def dense() -> Iterator[Row]:
-    """The whole Hessian."""
-    problem = digits()
-    theta, loss = start(problem), bare(problem)
-    with one_thread():
-        ours, peer = pair(lambda: problem.hessian(theta), lambda: torch.func.hessian(loss)(theta), runs=5, each=30)
-    work = "dense Hessian, digits, on one thread"
-    yield {"work": work, "peer": "torch.func.hessian", "ours": ours, "theirs": peer, "goal": 40}
 
 
 def curvlinops(problem: Problem, theta: Tensor) -> Any:
@@ -293,7 +283,6 @@ def million() -> Iterator[Row]:
 
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "product": product,
-    "dense": dense,
     "cold": cold,
     "warm": warm,
     "tracked": tracked,

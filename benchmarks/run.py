@@ -81,7 +81,7 @@ def hessian() -> Iterator[Row]:
         "peer": "torch.func.hessian",
         "ours": ours,
         "theirs": peer,
-        "goal": 30,
+        "goal": 40,
     }
     rises, own = [peak_bytes(lambda: problem.hessian(theta)) for _ in range(5)], 8 * theta.numel() ** 2
     if None not in rises:
