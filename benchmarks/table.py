@@ -45,8 +45,9 @@ def table() -> str:
     versions = f"Python {machine['python']}, {packages}"
     lines += [
         "",
-        "Medians of rounds, in turn with the peer, by `benchmarks/run.py` and `curvature.py` on a shared and noisy virtual machine "
-        f"({machine['cores']} cores, {machine['cpu']}; {versions}); the table by `python benchmarks/table.py`. "
+        "Medians of rounds, in turn with the peer, by `benchmarks/run.py` and `curvature.py` on a shared and noisy "
+        f"virtual machine ({machine['cores']} cores, {machine['cpu']}; {versions}); the table by `python "
+        "benchmarks/table.py`. "
         "Undisturbed: the fastest of several runs against the peer's fastest product times their number, its least.",
     ]
     return "\n".join(lines)
