@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import Counted, Seconds, machine, median, now, pair, peak_bytes, since
+from timing import Counted, Seconds, fastest, machine, median, now, pair, peak_bytes, since
 from torch import Tensor
 
 from lab import config, launch, spectrum
@@ -145,16 +145,6 @@ def off(values: Any, true: Tensor) -> float:
     return float(((found - true) / true).abs().max())
 
 
-def fastest(call: Callable[[], Any], runs: int) -> float:
-    """Seconds of the fastest of several runs."""
-    times = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return min(times)
-
-
 def cold() -> Iterator[Row]:
     """The five largest from nothing."""
     problem, products = digits(), Counted()
@@ -179,13 +169,12 @@ def warm() -> Iterator[Row]:
     """The five largest at each step of gradient descent, starting from the last step's."""
     problem = digits()
     for lr in (0.5, 0.05):
-        counts = {"eigsh": Counted(), "pyhessian": Counted()}
         wrong: dict[str, list[float]] = {"ours": [], "eigsh": [], "pyhessian": []}
         theta, known, v0, ours = start(problem), None, None, 0.0
         for t in range(9):
             true = spectrum.dense(problem.hessian(theta)).values[:TOP]
             last, known = known, tracking.track(Curvature(problem, theta), TOP, EXACT, known)
-            if t == 1:  # the first step is no warm one
+            if t < 2:  # the first step is no warm one
                 counts = {"eigsh": Counted(), "pyhessian": Counted()}
             if t:
                 ours += fastest(lambda at=theta, last=last: tracking.track(Curvature(problem, at), TOP, EXACT, last), 8)

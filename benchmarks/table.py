@@ -32,6 +32,8 @@ def table() -> str:
                 f"{row['ratio']:.3g} times as fast ({row['cpu_ratio']:.3g} in processor time)",
                 f"at least {row['goal']:g}",
             )
+            if "rounds" in row:
+                said += f"; single rounds {', '.join(f'{ratio:.1f}' for ratio in sorted(row['rounds']))}"
         elif "held" in row:
             said, goal = f"{row['held']:.2g} times as much held", f"at most {row['goal']:g}"
         else:

@@ -49,8 +49,8 @@ def pair(ours: Callable[[], Any], peer: Callable[[], Any], runs: int, each: int 
     """Medians of each, run in turn after one warm-up of both, so that a drifting machine hits both.
 
     `each` is how often ours runs for every run of the peer: more than once where it is so short that a single
-    interruption would be all that is seen. A round counts the mean of these: on a machine that is paused from without,
-    long work is stretched by every pause and a median of short work by none.
+    interruption would be all that is seen. A round counts the mean of these: where a machine is paused from without,
+    long work is stretched by every pause and a median of short work by none. Short rounds still differ widely there.
     """
     ours(), peer()
     times: dict[str, list[Seconds]] = {"ours": [], "peer": []}
@@ -62,6 +62,16 @@ def pair(ours: Callable[[], Any], peer: Callable[[], Any], runs: int, each: int 
             spent = since(start)
             times[name].append(Seconds(spent.wall / often, spent.cpu / often))
     return median(times["ours"]), median(times["peer"])
+
+
+def fastest(call: Callable[[], Any], runs: int) -> float:
+    """Seconds of the fastest of several runs."""
+    times = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return min(times)
 
 
 class Counted:
@@ -88,7 +98,7 @@ class Counted:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: a machine that rations processor time stretches all such work alike."""
+    """Let torch compute on one thread: two use up the processor time that a machine rations sooner than one does."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
