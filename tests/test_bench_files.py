@@ -241,10 +241,10 @@ def test_judging_leaves_the_modules_parameters_alone(mine):
     assert torch.equal(module.layer.w, before)
 
 
-def test_the_readmes_example_is_judged_as_the_readme_says(mine, capsys):
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    code = re.search(r"```python\n(import torch\nimport lab\n.*?)```", readme, re.DOTALL)
-    shown = re.search(r"```\n(Logistic, .*?)```", readme, re.DOTALL)
+def test_the_manuals_example_is_judged_as_the_manual_says(mine, capsys):
+    manual = (Path(__file__).parent.parent / "docs" / "check.md").read_text()
+    code = re.search(r"```python\n(import torch\nimport lab\n.*?)```", manual, re.DOTALL)
+    shown = re.search(r"```\n(Logistic, .*?)```", manual, re.DOTALL)
     assert code
     assert shown
     assert main(["check", mine(code[1])]) == 1

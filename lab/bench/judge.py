@@ -19,10 +19,11 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from lab import inputs, oracle
+from lab import inputs
 from lab.arithmetic import exact
 from lab.arithmetic.truth import DIRECTED, Point, Truth, exactly
 from lab.bench import trial
+from lab.bench.routes import Routes
 from lab.bench.trial import Trial
 from lab.derivation import Derivation
 from lab.errors import InputError, near
@@ -55,6 +56,10 @@ class Subject:
     torchs: Claim | None = None  # what torch's own routes differentiate, where it is not f
     tensor: str = ""
     owner: type[Any] | None = None  # the class that it was written as
+
+    def routes(self, point: Point) -> Routes:
+        """What torch makes of it at a point."""
+        return Routes(self.torchs or self.f, point)
 
 
 def check(
@@ -140,7 +145,7 @@ def _point(subject: Subject, example: Any, dtype: torch.dtype) -> Point:
 
 def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str, Trial]]:
     truth: Truth | None = None
-    why = ""
+    why, routes = "", subject.routes(point)
     with torch.no_grad():
         try:
             truth = Truth(subject.f, point)
@@ -154,7 +159,7 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
             try:
                 if truth is None:
                     raise exact.FormulaError(why)
-                yield what, _trial(what, claim, subject, point, truth, direction)
+                yield what, _trial(what, claim, subject, truth, routes, direction)
             except exact.FormulaError as unknown:
                 yield what, _estimated(what, claim, subject, point, direction, str(unknown))
             except Exception as error:
@@ -168,10 +173,11 @@ def _direction(what: str, subject: Subject, point: Point, rng: Generator) -> Ten
     return torch.randn(like.shape, generator=rng, dtype=torch.float64).to(point.x.dtype)
 
 
-def _trial(what: str, claim: Claim, subject: Subject, point: Point, truth: Truth, direction: Tensor | None) -> Trial:
+def _trial(what: str, claim: Claim, subject: Subject, truth: Truth, routes: Routes, direction: Tensor | None) -> Trial:
     parties: dict[str, Tensor] = {}
+    point = truth.point
     with suppress(RuntimeError, NotImplementedError, ValueError):  # torch cannot differentiate it: two parties are left
-        parties = by_torch(what, subject, point, direction)
+        parties = routes.of(what, direction)
     sides = trial.compare(what, claim, point, truth, direction, parties)
     dtype = str(point.x.dtype).removeprefix("torch.")
     if isinstance(sides, str):
@@ -184,44 +190,12 @@ def _trial(what: str, claim: Claim, subject: Subject, point: Point, truth: Truth
     return Trial(verdict, trial.dispute(what, sides, point, direction, letters(subject, point), subject.loss))
 
 
-def by_torch(what: str, subject: Subject, point: Point, direction: Tensor | None) -> dict[str, Tensor]:
-    """What torch makes of the same: by reverse mode, and a gradient by torch.func's decomposition too."""
-
-    def f(x: Tensor) -> Tensor:
-        return (subject.torchs or subject.f)(*(x if i == point.wrt else a for i, a in enumerate(point.args)))
-
-    def total(x: Tensor) -> Tensor:
-        return f(x).sum()
-
-    x = point.x
-    if what == "value":
-        return {"torch": f(x)}
-    if what == "gradient":
-        routes = {"torch.autograd": oracle.gradient(total, x)}
-        return {**routes, "torch.func": oracle.decomposed_gradient(total, x)}
-    if what == "hvp" and direction is not None:
-        return {"torch.autograd": oracle.hvp(total, x, direction)}
-    if what == "vjp" and direction is not None:
-        return {"torch.autograd": oracle.gradient(lambda x: (direction * f(x)).sum(), x)}
-    if what in ("hessian", "diagonal"):
-        H = oracle.hessian(total, x).reshape(*x.shape, *x.shape)
-        if subject.rowwise:
-            H = torch.stack([H[n, :, n] for n in range(x.shape[0])])
-        return {"torch.func": H if what == "hessian" else H.diagonal(dim1=-2, dim2=-1)}
-    T = f(x)
-    rows = [oracle.gradient(lambda x, i=i: f(x).reshape(-1)[i], x) for i in range(T.numel())]  # type: ignore[misc]
-    J = torch.stack(rows).reshape(*T.shape, *x.shape)
-    if direction is not None:
-        J = (J * direction).sum(dim=tuple(range(T.ndim, J.ndim)))
-    return {"torch.autograd": J}
-
-
 def _estimated(what: str, claim: Claim, subject: Subject, point: Point, direction: Tensor | None, why: str) -> Trial:
     from lab.bench.perturbed import estimated
 
     def truth(*args: Any) -> Tensor:
         there = replace(point, args=args[: len(point.args)])
-        return next(iter(by_torch(what, subject, there, direction).values()))
+        return next(iter(subject.routes(there).of(what, direction).values()))
 
     return estimated(what, claim, truth, point, direction, why)
 

@@ -44,10 +44,11 @@ def _cases(subject: Subject, seed: int) -> Iterator[Case]:
     for point in judge.points(subject, torch.float64, rng):
         inputs = {name: a for name, a in zip(point.names, point.args, strict=True) if isinstance(a, torch.Tensor)}
         inputs = {point.names[point.wrt]: point.x} | inputs
+        routes = subject.routes(point)
         for what in subject.claims:
             try:
                 direction = _direction(what, subject, point, aside)
-                truth = next(iter(judge.by_torch(what, subject, point, direction).values())).detach()
+                truth = next(iter(routes.of(what, direction).values())).detach()
             except Exception:  # torch cannot differentiate it, or it raises, which the bench will tell
                 continue
             if truth.numel() and bool(torch.isfinite(truth).all()):
