@@ -14,7 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import Seconds, machine, mean, median, now, one_thread, pair, peak_bytes, since
+from timing import (
+    Counted,
+    Seconds,
+    by_operation,
+    fastest,
+    machine,
+    mean,
+    median,
+    now,
+    one_thread,
+    pair,
+    peak_bytes,
+    since,
+)
 
 from lab import config, launch, oracle
 from lab.console import Silent
@@ -120,11 +133,16 @@ class Clock(Silent):
 
 
 def _lab_step() -> Seconds:
-    probes = {"gradient": {}, "hvp": {}, "hessian": {"every": 10}, "spectrum": {"top": 650}}
+    return mean(_lab_steps(every=10))  # of these twenty two judge the Hessian
+
+
+def _lab_steps(every: int) -> list[Seconds]:
+    """Twenty steps with everything on, the Hessian judged as often; the first one, which warms up, left out."""
+    probes = {"gradient": {}, "hvp": {}, "hessian": {"every": every}, "spectrum": {"top": 650}}
     clock = Clock()
     with tempfile.TemporaryDirectory() as root:
         launch.launch(digits(probes=probes, steps=20), root, clock, [])
-    return mean(clock.lasted[1:])  # the first one warms up; of the twenty after it two judge the Hessian
+    return clock.lasted[1:]
 
 
 def _peer_step() -> Seconds:
@@ -153,6 +171,48 @@ def _peer_step() -> Seconds:
     return mean(times[1:])
 
 
+def undisturbed() -> Iterator[Row]:
+    """The step and the dense Hessian where nothing interrupts them: ours whole at its fastest, the peer's in parts.
+
+    A Hessian by torch.func is too long to be let through in one go on a machine that is paused from without, so its
+    operations are timed one by one, the peer's and the one that ours is judged by alike.
+    """
+    problem = digits().full
+    theta = 0.1 * torch.randn(problem.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rows = problem.N * problem.shape[1]
+    ours = fastest(lambda: problem.hessian(theta), 60)
+    theirs = by_operation(lambda: torch.func.hessian(problem.reference)(theta), 8)
+    yield {
+        "work": "dense Hessian, digits, on two threads",
+        "peer": "torch.func.hessian",
+        "fastest": [ours, theirs],
+        "goal": 30,
+    }
+    judging = by_operation(lambda: oracle.hessian(problem.reference, theta, rows), 8)
+    step = min(lasted.wall for lasted in _lab_steps(every=1000)) + judging / 10
+    H = problem.hessian(theta)
+    slope = by_operation(lambda: oracle.value_and_gradient(problem.reference, theta), 20)
+    script = theirs + slope + fastest(lambda: torch.linalg.eigvalsh(H), 20) + _written(theta.numel() + 1)
+    yield {
+        "work": "a step on digits: full spectrum, gradient and product judged, Hessian judged every 10th",
+        "peer": "script: torch.func.hessian, eigvalsh, SummaryWriter",
+        "fastest": [step, script],
+        "judging": judging,
+        "goal": 5,
+    }
+
+
+def _written(numbers: int) -> float:
+    """Seconds that so many numbers take SummaryWriter at least."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    scalars = Counted()
+    with tempfile.TemporaryDirectory() as root, SummaryWriter(root) as writer:
+        for i in range(numbers):
+            scalars(writer.add_scalar, f"curvature/lambda_{i}", 0.5, 0)
+    return scalars.undisturbed
+
+
 def startup() -> Iterator[Row]:
     """The README's first run, process start to exit, against `import torch` alone."""
     lab = Path(sys.executable).with_name("lab")
@@ -176,6 +236,7 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "gradient": gradient,
     "hessian": hessian,
     "step": step,
+    "undisturbed": undisturbed,
     "startup": startup,
 }
 

@@ -50,7 +50,8 @@ def table() -> str:
         "Medians of rounds, in turn with the peer, by `benchmarks/run.py` and `curvature.py` on a shared and noisy "
         f"virtual machine ({machine['cores']} cores, {machine['cpu']}; {versions}); the table by `python "
         "benchmarks/table.py`. "
-        "Undisturbed: the fastest of several runs against the peer's fastest product times their number, its least.",
+        "Undisturbed: ours at its fastest of several runs against the peer's parts at theirs (each of torch's "
+        "operations, or its products), which is less than the peer takes.",
     ]
     return "\n".join(lines)
 
