@@ -40,7 +40,7 @@ curvature.structure mistake
 curvature.plan mistakes
 curvature.search doctor
 curvature.tracking
-bench.trial bench.discern
+bench.trial bench.routes bench.discern
 bench.perturbed
 bench.judge
 bench.sighting bench.backward
