@@ -175,11 +175,11 @@ def undisturbed() -> Iterator[Row]:
     """The step and the dense Hessian where nothing interrupts them: ours whole at its fastest, the peer's in parts.
 
     A Hessian by torch.func is too long to be let through in one go on a machine that is paused from without, so its
-    operations are timed one by one, the peer's and the one that ours is judged by alike.
+    operations are timed one by one. The one that ours is judged by is charged at the peer's price, though it runs on a
+    few columns at a time and costs less: nothing is claimed of it that was not let through.
     """
     problem = digits().full
     theta = 0.1 * torch.randn(problem.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    rows = problem.N * problem.shape[1]
     ours = fastest(lambda: problem.hessian(theta), 60)
     theirs = by_operation(lambda: torch.func.hessian(problem.reference)(theta), 8)
     yield {
@@ -188,8 +188,7 @@ def undisturbed() -> Iterator[Row]:
         "fastest": [ours, theirs],
         "goal": 30,
     }
-    judging = by_operation(lambda: oracle.hessian(problem.reference, theta, rows), 8)
-    step = min(lasted.wall for lasted in _lab_steps(every=1000)) + judging / 10
+    step = min(lasted.wall for lasted in _lab_steps(every=1000)) + theirs / 10
     H = problem.hessian(theta)
     slope = by_operation(lambda: oracle.value_and_gradient(problem.reference, theta), 20)
     script = theirs + slope + fastest(lambda: torch.linalg.eigvalsh(H), 20) + _written(theta.numel() + 1)
@@ -197,7 +196,6 @@ def undisturbed() -> Iterator[Row]:
         "work": "a step on digits: full spectrum, gradient and product judged, Hessian judged every 10th",
         "peer": "script: torch.func.hessian, eigvalsh, SummaryWriter",
         "fastest": [step, script],
-        "judging": judging,
         "goal": 5,
     }
 

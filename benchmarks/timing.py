@@ -112,10 +112,10 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def by_operation(call: Callable[[], Any], runs: int) -> float:
-    """Seconds that a long call takes at least, undisturbed: each of torch's operations at its fastest, summed.
+    """Seconds of a long call with as little disturbance as can be had: torch's operations, each at its fastest, summed.
 
-    A machine that is paused from without never lets it through in one go, but does let its operations. What Python does
-    between them is left out.
+    A machine that is paused from without never lets it through in one go, but does let most of its operations. What
+    Python does between them is left out; an operation that was interrupted in every run keeps its shortest pause.
     """
     call()
     each = []
