@@ -24,6 +24,7 @@ from torch import Tensor
 from lab.loss import Loss
 from lab.model import Model
 
+KEPT_BYTES = 64 << 20  # of what is made of X once, to be used at every θ
 BLOCK_BYTES = 2 << 20  # of X, and of what is made from it: about a second-level cache
 
 
@@ -107,7 +108,7 @@ class Problem:
         """∇²L(θ), (D·K, D·K), row d·K + k; in blocks of rows, beside the result a few megabytes are held."""
         D, K = self.shape
         H = theta.new_zeros(D, K, D, K)
-        for X, y in self.blocks(width=(D + K) * K):
+        for X, y in self.blocks(width=K * K, least=1024):  # H is gone through once for so many rows
             self.model.gauss_newton(X, theta, self.loss.hessian(self.model.forward(X, theta), y), out=H)
         H = H.view(D * K, D * K).div_(self.divisor)
         if self._bends:
@@ -127,9 +128,26 @@ class Problem:
         return rows.nanmean()
 
     @cached_property
+    def row_squares(self) -> Tensor:
+        """‖x_n‖², (N,)."""
+        return torch.cat([self.X.new_zeros(0), *(X.square().sum(dim=1) for X, _ in self.blocks())])
+
+    @cached_property
     def longest_row(self) -> float:
         """max ‖x_n‖."""
-        return math.sqrt(max(float(X.square().sum(dim=1).max()) for X, _ in self.blocks()))
+        return math.sqrt(float(self.row_squares.max()))
+
+    @cached_property
+    def products(self) -> Tensor | None:
+        """X_nd X_ne for d ≤ e in single precision, (N, D(D + 1)/2), row by row; None where it is more than KEPT_BYTES.
+
+        What a linear model's curvature has of X, whatever θ is: kept, it spares forming it anew at every step.
+        """
+        D, single = self.shape[0], torch.float32
+        if not self.model.is_linear or self.N * D * (D + 1) // 2 * single.itemsize > KEPT_BYTES:
+            return None
+        X = self.X.to(single)
+        return torch.cat([X[:, d, None] * X[:, d:] for d in range(D)], dim=1)
 
     @cached_property
     def flat_directions(self) -> list[tuple[int, str]]:

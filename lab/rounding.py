@@ -90,7 +90,7 @@ def hessian_bound(problem: Problem, theta: Tensor) -> Tensor:
     """Bound the rounding of ∇²L(θ), entrywise, (D·K, D·K): |X|ᵀ ((e + γ_N) s_k s_l) |X|/N, block by block."""
     D, K = problem.shape
     n, out = gamma(_terms(problem), theta.dtype), theta.new_zeros(D, K, D, K)
-    for block in _blocks(problem, theta, width=2 * D * K):
+    for block in _blocks(problem, theta, width=K * K, least=1024):
         weight = (block.e + n)[:, :, None] * block.s[:, :, None] * block.s[:, None, :]
         problem.model.gauss_newton(block.X_abs, theta, weight, out=out)
     bound = out.view(D * K, D * K) / problem.divisor
@@ -108,10 +108,10 @@ def hessian_norm_bound(problem: Problem, theta: Tensor, trace: float) -> float:
     return (gamma(_terms(problem), theta.dtype) + e) * trace
 
 
-def _blocks(problem: Problem, theta: Tensor, width: int = 0) -> Iterator[Block]:
+def _blocks(problem: Problem, theta: Tensor, width: int = 0, least: int = 64) -> Iterator[Block]:
     (D, K), loss, model = problem.shape, problem.loss, problem.model
     unit = torch.finfo(theta.dtype).eps / 2
-    for X, y in problem.blocks(width):
+    for X, y in problem.blocks(width, least):
         X_abs, z = X.abs(), model.forward(X, theta)
         d = gamma(D, theta.dtype) * model.forward(X_abs, theta.abs())
         g, h, r = loss.gradient(z, y), loss.diagonal(z, y).abs(), loss.subtracted(z, y)

@@ -6,8 +6,9 @@ import mpmath
 import pytest
 import torch
 
-from lab.curvature import certificate, krylov
-from lab.curvature.certificate import Ceiling, Enclosure
+from lab.curvature import bounds, certificate, krylov
+from lab.curvature.bounds import Ceiling, Enclosure, Majorant
+from lab.curvature.ritz import Ritz
 
 F64 = torch.float64
 U = torch.finfo(F64).eps
@@ -46,7 +47,7 @@ def ritz_of(A, V, images=None):
     values, S = torch.linalg.eigh(Q.T @ A @ Q)
     V = Q @ S.flip(1)
     error = len(A) * U * float(A.norm())
-    return krylov.Ritz(values.flip(0), V, A @ V if images is None else images, error, V.shape[1])
+    return Ritz(values.flip(0), V, A @ V if images is None else images, error, V.shape[1])
 
 
 def truth(A):
@@ -69,7 +70,7 @@ def test_lehmann_s_intervals_hold_on_hundreds_of_spectra_from_ritz_vectors_good_
         A, Q = symmetric(values, rng)
         true, slack = truth(A)
         ritz = ritz_of(A, Q[:, :4] + noise * torch.randn(9, 4, generator=rng, dtype=F64))
-        found = certificate.enclose(ritz, certificate.exact(true, slack), 3)
+        found = certificate.enclose(ritz, bounds.exact(true, slack), 3)
         check(found, true, slack)
         tight += float((found.upper - found.lower).max()) <= 1e-8 * float(true.abs().max())
     assert tight >= (380 if noise <= 1e-9 else 0)
@@ -82,7 +83,7 @@ def test_intervals_hold_the_eigenvalues_that_mpmath_finds(rng):
             true = sorted(mpmath.eigsy(mpmath.matrix(A.tolist()), eigvals_only=True), reverse=True)
         computed, slack = truth(A)
         V = Q[:, :3] + 1e-6 * torch.randn(6, 3, generator=rng, dtype=F64)
-        found = certificate.enclose(ritz_of(A, V), certificate.exact(computed, slack), 3)
+        found = certificate.enclose(ritz_of(A, V), bounds.exact(computed, slack), 3)
         for lower, upper, value in zip(found.lower.tolist(), found.upper.tolist(), true, strict=False):
             assert lower <= value <= upper
 
@@ -95,8 +96,8 @@ def test_ceilings_of_trace_and_norm_hold_on_hundreds_of_spectra(rng):
         ritz = ritz_of(A, Q[:, :4] + 0.1 * torch.randn(9, 4, generator=rng, dtype=F64))
         lower = certificate.enclose(ritz, Ceiling(torch.tensor([math.inf], dtype=F64)), 4).lower
         for ceiling in (
-            certificate.by_trace(float(A.trace()) + slack, lower, -slack, 9),
-            certificate.by_norm(float(A.norm()) + slack, lower),
+            bounds.by_trace(float(A.trace()) + slack, lower, -slack, 9),
+            bounds.by_norm(float(A.norm()) + slack, lower),
         ):
             for j in range(1, 10):
                 assert ceiling.at(j) >= float(true[j - 1]) - slack
@@ -114,7 +115,7 @@ def test_cholesky_proves_a_ceiling_where_there_is_one_and_none_where_there_is_no
                 rest = certificate.by_inertia(A, ritz.vectors[:, :q], ritz.values[:q], sigma, 0.0)
                 if rest is not None:
                     assert rest >= float(true[q]) - slack
-                    check(certificate.enclose(ritz, certificate.beyond(q, rest), q), true, slack)
+                    check(certificate.enclose(ritz, bounds.beyond(q, rest), q), true, slack)
                     proved += 1
                 else:
                     refuted += 1
@@ -139,9 +140,9 @@ def test_missing_an_eigenvalue_is_seen_by_every_ceiling(rng):
     blind = ritz_of(A, Q[:, 1:3])  # perfect residuals, and λ₁ = 5 is not there
     assert blind.residuals.max() < 1e-14
     for ceiling in (
-        certificate.by_trace(float(A.trace()) + 1e-13, blind.values, 0.0, 8),
-        certificate.by_norm(float(A.norm()) + 1e-13, blind.values),
-        certificate.beyond(2, certificate.by_chance(lambda V: A @ V, blind, 2, 0.0, 0, 1e-6, 0.1, 1e-14)),
+        bounds.by_trace(float(A.trace()) + 1e-13, blind.values, 0.0, 8),
+        bounds.by_norm(float(A.norm()) + 1e-13, blind.values),
+        bounds.beyond(2, certificate.by_chance(lambda V: A @ V, blind, 2, 0.0, 0, 1e-6, 0.1, 1e-14)),
     ):
         assert certificate.enclose(blind, ceiling, 1).upper[0] >= 5
         assert certificate.enclose(blind, ceiling, 1, ceiling.at(3)).upper[0] >= 5
@@ -165,6 +166,16 @@ def test_a_change_of_the_hessian_moves_no_eigenvalue_out_of_its_interval(rng):
         assert Ceiling(before).moved(delta, 0.3).at(2) >= float(after[1]) - margin
 
 
+@pytest.mark.parametrize("delta", [800.0, math.inf])
+def test_a_change_too_large_for_numbers_leaves_an_interval_that_says_nothing(delta):
+    values = torch.tensor([2.0, 0.5], dtype=torch.float64)
+    moved = Enclosure(values, values).moved(delta, 0.5)
+    assert Majorant(torch.eye(3, dtype=F64)[:, :2], values, 0.1).moved(delta, 0.0).rest == math.inf
+    assert moved.upper[0] == math.inf
+    assert moved.lower[0] <= 0.5
+    assert moved.lower[1] <= 0.5 <= moved.upper[1] < 1  # what is at the ridge stays there
+
+
 def test_rounding_of_the_products_is_in_the_interval(rng):
     A, Q = symmetric(torch.linspace(1, 0, 12, dtype=F64), rng)
     true, slack = truth(A)
@@ -172,10 +183,10 @@ def test_rounding_of_the_products_is_in_the_interval(rng):
         V = Q[:, :4]
         F = torch.randn(12, 4, generator=rng, dtype=F64)
         noisy = A @ V + size * F / F.norm()
-        ritz = krylov.Ritz((V * noisy).sum(0), V, noisy, 1.001 * size, 4)
-        check(certificate.enclose(ritz, certificate.exact(true, slack), 3), true, slack)
-        lied_to = krylov.Ritz((V * noisy).sum(0) + size, V, A @ V, 0.0, 4)
-        assert certificate.enclose(lied_to, certificate.exact(true, slack), 3).width >= size / 2
+        ritz = Ritz((V * noisy).sum(0), V, noisy, 1.001 * size, 4)
+        check(certificate.enclose(ritz, bounds.exact(true, slack), 3), true, slack)
+        lied_to = Ritz((V * noisy).sum(0) + size, V, A @ V, 0.0, 4)
+        assert certificate.enclose(lied_to, bounds.exact(true, slack), 3).width >= size / 2
 
 
 def test_a_whole_space_needs_no_ceiling(rng):
@@ -204,12 +215,12 @@ def test_intervals_from_a_search_hold_on_hundreds_of_spectra_and_are_narrow(rng)
             size + slack,
         )
         lower = certificate.enclose(ritz, Ceiling(torch.tensor([math.inf], dtype=F64)), 5).lower
-        ceiling = certificate.by_trace(float(A.trace()) + slack, lower, -slack, 16)
+        ceiling = bounds.by_trace(float(A.trace()) + slack, lower, -slack, 16)
         gaps = ritz.values[:-1] - ritz.values[1:]
         q = 1 + int(gaps.argmax())
         sigma = float(ritz.values[q - 1] - gaps[q - 1] / 4)
         rest = certificate.by_inertia(A, ritz.vectors[:, :q], ritz.values[:q], sigma, 0.0)
-        found = certificate.enclose(ritz, ceiling if rest is None else ceiling.meet(certificate.beyond(q, rest)), q)
+        found = certificate.enclose(ritz, ceiling if rest is None else ceiling.meet(bounds.beyond(q, rest)), q)
         check(found, true, slack)
         narrow += found.width <= 1e-6
     assert narrow >= 200
@@ -256,7 +267,7 @@ def test_a_majorant_bounds_what_any_other_block_leaves_and_moves_with_the_matrix
         if rest is None:
             continue
         proved += 1
-        majorant = certificate.Majorant(ritz.vectors, ritz.values, rest)
+        majorant = Majorant(ritz.vectors, ritz.values, rest)
         delta = 0.3
         there = majorant.moved(delta, 0.0)
         for V in (ritz.vectors, torch.linalg.qr(ritz.vectors + 0.2 * torch.randn(12, 4, generator=rng, dtype=F64)).Q):

@@ -30,13 +30,14 @@ CLOSED = (
 HOUSE = """
 errors stability pytest_plugin verb launcher arithmetic.number report.mathml report.heatmap report.chart report.plot
 study.table
-files seeds verbs inputs oracle spectrum curvature.krylov record catalog sheet picture.palette study.expression
-csvfile derivation arithmetic.formula arithmetic.differences bench.template events.frame events.server picture.canvas
+files seeds verbs inputs oracle spectrum curvature.ritz record catalog sheet picture.palette study.expression
+curvature.bounds curvature.krylov csvfile derivation arithmetic.formula arithmetic.differences bench.template
+events.frame events.server picture.canvas
 dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary picture.counts study.metrics
 datasets losses models problem board arithmetic.tape preparation.split preparation.recipe events.writer launchers
 rounding optimizer loop arithmetic.exact preparation.data spread study.crew study.display study.worker curvature.density
 referee arithmetic.truth curvature.operator optimizers optimizer_schema anatomy residual
-curvature.structure mistake
+curvature.structure curvature.coarse mistake
 curvature.plan mistakes
 curvature.search doctor
 curvature.tracking

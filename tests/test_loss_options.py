@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lab import oracle, problem, rounding
+from lab.curvature.coarse import by_class, coarse
 from lab.curvature.operator import Curvature
 from lab.doctor import diagnosed
 from lab.loop import Batches
@@ -105,8 +106,8 @@ def test_the_operator_is_the_matrix_with_options_too(problem_and_theta, rng):
     assert torch.allclose(bare.factor().T @ bare.factor(), bare.dense, rtol=1e-11, atol=1e-14)
     dual = torch.linalg.eigvalsh(bare.dual())[-5:]
     assert torch.allclose(dual, torch.linalg.eigvalsh(bare.dense)[-5:], rtol=1e-11)
-    coarse, error = curvature.coarse()
-    assert torch.linalg.matrix_norm(coarse - curvature.by_class(curvature.by_class(H).T), 2) <= error
+    single, error = coarse(curvature)
+    assert torch.linalg.matrix_norm(single - by_class(curvature, by_class(curvature, H).T), 2) <= error
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from conftest import make_problem
 
 from lab import catalog, problem
+from lab.curvature.coarse import by_class, by_column, coarse
 from lab.curvature.operator import Curvature
 from lab.losses.softmax import Softmax
 from lab.problem import Problem
@@ -33,15 +34,15 @@ def test_products_round_by_no_more_than_stated(curvature, rng):
 
 
 def test_the_coarse_matrix_is_off_by_no_more_than_stated(curvature):
-    H, error = curvature.coarse()
-    rows = curvature.by_class(torch.arange(curvature.P)[:, None])[:, 0]
+    H, error = coarse(curvature)
+    rows = by_class(curvature, torch.arange(curvature.P)[:, None])[:, 0]
     off = float(torch.linalg.matrix_norm(H.double() - curvature.dense[rows][:, rows], 2))
     assert 1e-9 < off <= error < 1e-4 * curvature.trace
 
 
 def test_the_order_by_class_is_undone_by_the_order_by_column(curvature, rng):
     V = torch.randn(curvature.P, 3, generator=rng, dtype=torch.float64)
-    assert torch.equal(curvature.by_column(curvature.by_class(V)), V)
+    assert torch.equal(by_column(curvature, by_class(curvature, V)), V)
 
 
 def test_single_precision_products_round_by_no_more_than_stated(problem_and_theta, rng):

@@ -29,27 +29,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lab.curvature.ritz import Ritz
+
 Product = Callable[[Tensor], Tensor]  # (P, m) to (P, m)
-
-
-@dataclass(frozen=True)
-class Ritz:
-    """Ritz values (m,), largest first, with vectors V (P, m), orthonormal to rounding, and their images HV (P, m).
-
-    `error` bounds ‖images − HV‖_F; `products` is how many vectors H was applied to.
-    """
-
-    values: Tensor
-    vectors: Tensor
-    images: Tensor
-    error: float
-    products: int
-
-    @property
-    def residuals(self) -> Tensor:
-        """‖Hv − θv‖ of each, (m,)."""
-        norms: Tensor = torch.linalg.vector_norm(self.images - self.vectors * self.values, dim=0)
-        return norms
 
 
 @dataclass(frozen=True)

@@ -68,10 +68,10 @@ class Curvature:
         ridge = self.problem.ridge * self.problem.mask.expand(self.theta.shape)
         return (self._bare_diagonal + ridge).reshape(-1)
 
-    @property
+    @cached_property
     def trace(self) -> float:
-        """tr H."""
-        return float(self.diagonal.sum())
+        """tr H = Σ_n ‖x_n‖² tr h_n/M + ρ K Σ m."""
+        return self.bare_trace + self.problem.ridge * self.theta.shape[1] * float(self.problem.mask.sum())
 
     @cached_property
     def frobenius(self) -> float:
@@ -82,10 +82,12 @@ class Curvature:
         square += 2 * ridge * float((mask * self._bare_diagonal).sum()) + ridge**2 * K * float(mask.square().sum())
         return math.sqrt(square)
 
-    @property
+    @cached_property
     def bare_trace(self) -> float:
         """tr H₀, without the ridge."""
-        return float(self._bare_diagonal.sum())
+        if not self.problem.model.is_linear:
+            return float(self._bare_diagonal.sum())
+        return self._weighed(lambda z, y: self.problem.loss.diagonal(z, y))
 
     def logits(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The logits and targets, in blocks of rows."""
@@ -95,34 +97,6 @@ class Curvature:
     def dense(self) -> Tensor:
         """H, (P, P); not to be written to."""
         return self.problem.hessian(self.theta)
-
-    def coarse(self) -> tuple[Tensor, float]:
-        """H (P, P) in single precision, row k·D + d, from logit Hessians in full; and a bound on its 2-norm's error.
-
-        At a fraction of the price of `dense` it is good enough to count eigenvalues on either side of a gap, and to
-        search in. X and h are rounded to u = 2⁻²⁴ each, so |δH| ≤ (γ_N + 6u) Σ|X||h||X|/N entrywise, and in norm at
-        most that share of tr H. Class by class (`by_class`) its blocks lie side by side in memory as they are made.
-        """
-        problem, (D, K), single = self.problem, self.theta.shape, torch.float32
-        H = torch.zeros(K, D, K, D, dtype=single, device=self.theta.device)
-        theta = self.theta.to(single)
-        for X, y in problem.blocks(width=D * K):
-            h = problem.loss.hessian(problem.model.forward(X, self.theta), y).div_(problem.divisor).to(single)
-            problem.model.gauss_newton(X.to(single), theta, h, out=H.permute(1, 0, 3, 2))
-        whole = H.view(self.P, self.P)
-        whole.diagonal().add_((problem.ridge * problem.mask.T.expand(K, D)).reshape(-1).to(single))
-        share = gamma(problem.N + 2, single) + 6 * torch.finfo(single).eps
-        return whole, share * (self.bare_trace + problem.ridge) + self.dense_rounding
-
-    def by_class(self, V: Tensor) -> Tensor:
-        """V (P, m), row d·K + k, in the order of `coarse`: row k·D + d."""
-        (D, K), m = self.theta.shape, V.shape[1]
-        return V.reshape(D, K, m).transpose(0, 1).reshape(self.P, m)
-
-    def by_column(self, V: Tensor) -> Tensor:
-        """V (P, m) in the order of `coarse` back in that of θ."""
-        (D, K), m = self.theta.shape, V.shape[1]
-        return V.reshape(K, D, m).transpose(0, 1).reshape(self.P, m)
 
     def block(self, k: int, l: int) -> Tensor:
         """Block (k, l) of H, (D, D): the curvature between θ's columns k and l."""
@@ -159,14 +133,14 @@ class Curvature:
     def rounding(self) -> float:
         """Bound on ‖computed H v − H v‖ for a unit v."""
         dtype = self.theta.dtype
-        D, spread = self.theta.shape[0], 0.0
-        for X, y, z in self._rows:
-            loss = self.problem.loss
-            r2 = (loss.diagonal(z, y).abs() + (loss.gradient(z, y) + loss.subtracted(z, y)).abs()).sum(dim=1)
-            spread += float(X.square().sum(dim=1) @ r2)
+        D, loss = self.theta.shape[0], self.problem.loss
+
+        def r2(z: Tensor, y: Tensor) -> Tensor:
+            return loss.diagonal(z, y).abs() + (loss.gradient(z, y) + loss.subtracted(z, y)).abs()
+
         relative = gamma(self.problem.N + 2, dtype) + gamma(D, dtype) + self._logit_rounding
         largest = self.problem.ridge * float(self.problem.mask.abs().max())
-        return relative * spread / self.problem.divisor + 4 * torch.finfo(dtype).eps * largest
+        return relative * self._weighed(r2) + 4 * torch.finfo(dtype).eps * largest
 
     @property
     def dense_rounding(self) -> float:
@@ -224,6 +198,11 @@ class Curvature:
         for X, y, z in self._rows:
             total += X.square().T @ self.problem.loss.diagonal(z, y)
         return total / self.problem.divisor
+
+    def _weighed(self, of: Callable[[Tensor, Tensor], Tensor]) -> float:
+        """Σ_n ‖x_n‖² Σ_k of(z, y)_nk / M."""
+        sums = [of(z, y).sum(dim=1) for _, y, z in self._rows]
+        return float(self.problem.row_squares @ torch.cat([self.theta.new_zeros(0), *sums])) / self.problem.divisor
 
     def _square_by_classes(self) -> float:
         K = self.theta.shape[1]

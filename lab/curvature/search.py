@@ -13,10 +13,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from lab.curvature import certificate, krylov, plan
-from lab.curvature.certificate import Ceiling, Enclosure, Majorant
-from lab.curvature.krylov import Ritz
+from lab.curvature import bounds, certificate, krylov, plan
+from lab.curvature.bounds import Ceiling, Enclosure, Majorant
+from lab.curvature.coarse import by_class, by_column, coarse
 from lab.curvature.operator import Curvature
+from lab.curvature.ritz import Ritz
 
 CHANCE = 1e-6  # the probability with which a proof by chance may fail
 CLUSTER = 1e-4  # eigenvalues nearer to each other than this share of the largest are not worth parting
@@ -59,7 +60,7 @@ class Search:
             return None
         again = self._run(ritz.vectors, lambda r: self._exhausted(r) or enclosed(r).width <= self.tolerance)
         ritz = replace(again, products=ritz.products + again.products)
-        below = certificate.beyond(len(ritz.values), majorant.beyond(ritz.vectors))
+        below = bounds.beyond(len(ritz.values), majorant.beyond(ritz.vectors))
         return Found(ritz, self._with_trace(ritz, ceiling.meet(below)), enclosed(ritz), majorant)
 
     def attempt(self, start: Tensor, ceiling: Ceiling, widest: bool) -> Found:
@@ -74,7 +75,7 @@ class Search:
         if enclosure.width > self.tolerance and (widest or high - low > CLUSTER * float(ritz.values.abs().max())):
             majorant = self._prove(ritz, low, high)
             rest, chance = (majorant.rest, 0.0) if majorant else (self._by_chance(ritz, low, high), CHANCE)
-            alone = certificate.beyond(len(ritz.values), rest, chance)
+            alone = bounds.beyond(len(ritz.values), rest, chance)
             # What is not needed is left out, so that chances of failure do not add up from step to step.
             proved = certificate.enclose(ritz, self._with_trace(ritz, alone), self.k, rest)
             ceiling = alone if proved.width <= self.tolerance else ceiling.meet(alone)
@@ -89,10 +90,12 @@ class Search:
 
     def _by_matrix(self, start: Tensor) -> Ritz:
         """The block that the coarse matrix has, examined by products in full, and by more where it is too coarse."""
-        curvature, like = self.curvature, self._coarse[0].double()
-        begin = curvature.by_class(start).double()
-        found = krylov.filtered(lambda V: like @ V, begin, self.k, curvature.floor, 1e-2 * self.tolerance**0.5)
-        return self._run(curvature.by_column(found).to(start), self._foreseen)
+        curvature, H = self.curvature, self._coarse[0]
+        begin = by_class(curvature, start).double()
+        found = krylov.filtered(
+            lambda V: (H @ V.to(H)).double(), begin, self.k, curvature.floor, 1e-2 * self.tolerance**0.5
+        )
+        return self._run(by_column(curvature, found).to(start), self._foreseen)
 
     def _run(self, start: Tensor, enough: Callable[[Ritz], bool]) -> Ritz:
         m, curvature = start.shape[1], self.curvature
@@ -103,7 +106,7 @@ class Search:
     def _with_trace(self, ritz: Ritz, ceiling: Ceiling) -> Ceiling:
         # What Ritz values leave of the trace is often enough late in training, when few eigenvalues are left.
         curvature = self.curvature
-        found = certificate.by_trace(most(curvature), certificate.lower_ends(ritz), curvature.floor, curvature.P)
+        found = bounds.by_trace(most(curvature), ritz.small.lower, curvature.floor, curvature.P)
         return ceiling.meet(found)
 
     def _foreseen(self, ritz: Ritz) -> bool:
@@ -147,8 +150,8 @@ class Search:
     def _matrices(self, V: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
         """H with V in the same order and a bound on H's error, from the cheapest to the dearest."""
         H, error = self._coarse
-        yield H, self.curvature.by_class(V), error
-        yield H.double(), self.curvature.by_class(V), error
+        yield H, by_class(self.curvature, V), error
+        yield H.double(), by_class(self.curvature, V), error
         yield self.curvature.dense, V, self.curvature.dense_rounding
 
     def _by_chance(self, ritz: Ritz, low: float, high: float) -> float:
@@ -162,7 +165,7 @@ class Search:
 
     @cached_property
     def _coarse(self) -> tuple[Tensor, float]:
-        return self.curvature.coarse()
+        return coarse(self.curvature)
 
     @cached_property
     def _has_matrix(self) -> bool:

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from lab.curvature import certificate, krylov
-from lab.curvature.certificate import Ceiling
+from lab.curvature.bounds import Ceiling
 from lab.curvature.operator import Curvature
 from lab.spectrum import Spectrum, dense
 
 
 def uniform_ridge(curvature: Curvature) -> float:
     """ρ where the ridge is ρI, which moves no eigenvector; 0 where it is not, for which less is known."""
-    mask = curvature.problem.mask
-    return curvature.problem.ridge if bool((mask == 1).all()) else 0.0
+    problem = curvature.problem
+    return problem.ridge if problem.ridge and bool((problem.mask == 1).all()) else 0.0
 
 
 def from_dual(curvature: Curvature, dual: Spectrum) -> Spectrum:

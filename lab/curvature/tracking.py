@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lab.curvature import certificate, krylov, plan
-from lab.curvature.certificate import Ceiling, Enclosure, Majorant
+from lab.curvature import bounds, krylov, plan
+from lab.curvature.bounds import Ceiling, Enclosure, Majorant
 from lab.curvature.operator import Curvature
 from lab.curvature.search import Search, most
 from lab.curvature.structure import shared, uniform_ridge
@@ -124,7 +124,7 @@ def _by_structure(curvature: Curvature, k: int, tolerance: float) -> Tracked | N
     if found is None:
         return None
     enclosure = Enclosure(found.lower[:k].cpu(), found.upper[:k].cpu())
-    ceiling = certificate.exact(found.values, found.radius)
+    ceiling = bounds.exact(found.values, found.radius)
     settled = enclosure.width <= tolerance
     return Tracked(curvature.theta, found.values[:k].cpu(), enclosure, ceiling, found.vectors, settled, 0)
 

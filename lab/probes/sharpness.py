@@ -14,9 +14,10 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from lab import spectrum
-from lab.curvature import certificate, krylov, plan
-from lab.curvature.certificate import Enclosure
+from lab.curvature import bounds, certificate, krylov, plan
+from lab.curvature.bounds import Enclosure
 from lab.curvature.operator import Curvature
+from lab.curvature.ritz import Ritz
 from lab.probe import Probe, Reading, Step
 
 WIDTH = 8  # of the block that looks for one eigenvalue
@@ -65,9 +66,9 @@ def largest(curvature: Curvature, d: Tensor, tolerance: float, seed: int) -> Enc
     start = krylov.random_block(curvature.P, WIDTH, seed, d)
     m = start.shape[1]
 
-    def still(ritz: krylov.Ritz) -> bool:
+    def still(ritz: Ritz) -> bool:
         return float(ritz.residuals[0]) <= max(0.1 * tolerance * float(ritz.values[0]), 2 * ritz.error)
 
     ritz = krylov.search(product, start, still, 3 * m, 40 * m, rounding, most)
     rest = certificate.by_chance(product, ritz, m, 0.0, seed, CHANCE, min(max(tolerance, 0.05), 0.5), rounding)
-    return certificate.enclose(ritz, certificate.beyond(m, rest, CHANCE), 1, rest)
+    return certificate.enclose(ritz, bounds.beyond(m, rest, CHANCE), 1, rest)

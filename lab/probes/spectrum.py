@@ -22,8 +22,8 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from lab import spectrum
-from lab.curvature import certificate, plan, structure, tracking
-from lab.curvature.certificate import Enclosure
+from lab.curvature import bounds, plan, structure, tracking
+from lab.curvature.bounds import Enclosure
 from lab.curvature.operator import Curvature
 from lab.curvature.tracking import Tracked
 from lab.probe import Probe, Reading, Step
@@ -78,11 +78,13 @@ class SpectrumProbe(Probe):
         if "anchor" in memory:
             near = Curvature(problem, memory["anchor"].to(step.theta)).log_change(step.theta)
             delta = min(delta, memory["anchor_change"] + near)
-        ridge = structure.uniform_ridge(there)
-        if before.moved(delta, ridge).width > self.tolerance and (self.every == "auto" or step.problem is problem):
+        ridge, exactly = structure.uniform_ridge(there), self.every == "auto" or step.problem is problem
+        moved = before.moved(delta, ridge)
+        if exactly and moved.width > self.tolerance:
             delta = min(delta, there.log_change(step.theta, exactly=True))
             memory.update(anchor=step.theta.clone(), anchor_change=delta)
-        return before.moved(delta, ridge), delta
+            moved = before.moved(delta, ridge)
+        return moved, delta
 
     def _measured(self, problem: Problem, step: Step, before: Tracked | None) -> Mapping[str, Reading]:
         curvature = step.curvature if problem is step.full else Curvature(problem, step.theta)
@@ -123,7 +125,7 @@ class SpectrumProbe(Probe):
         seen["spectrum"] = found
         k = self.top
         enclosure = Enclosure(found.lower[:k].cpu(), found.upper[:k].cpu())
-        ceiling = certificate.exact(found.values, found.radius)
+        ceiling = bounds.exact(found.values, found.radius)
         readings: dict[str, Reading] = {
             **_numbered("lambda", found.values[:k]),
             **_numbered("bottom", found.values.flip(0)[: self.bottom]),
