@@ -116,7 +116,7 @@ def explain(made: Iterable[Made], case: Case, ours: Tensor, bound: Tensor) -> tu
     """Return which of these mistakes explain ours; those with a free constant only where none without one does."""
     exact, loose = list[Cause](), list[Made]()
     for each in made:
-        if each.basis is not None:
+        if each.basis is not None and bool(each.basis.any()):  # of zeros no constant makes anything
             loose.append(each)
         elif cause := _explains(each, case, ours, bound):
             exact.append(cause)
@@ -184,7 +184,8 @@ def _fits(made: Made, case: Case, ours: Tensor, bound: Tensor) -> Cause | None:
     if not math.isfinite(c) or differ(P + c * basis, ours, allowed) > 1 or differ(ours, case.truth, allowed) <= 1:
         return None
     constant = f"{c:.6g}{_called(c, case, factor=made.unit == 'truth')}"
-    through = f"ours / truth = {constant}" if made.unit == "truth" else f"ours − truth = {constant} · {made.unit}"
+    left = made.evidence or "ours − truth"
+    through = f"ours / truth = {constant}" if made.unit == "truth" else f"{left} = {constant} · {made.unit}"
     said = f"{through} in all {ours.numel()} entries (one constant fitted: weaker evidence)"
     return Cause(made.name, made.mend, said, True)
 
