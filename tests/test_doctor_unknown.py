@@ -176,7 +176,7 @@ def test_a_penalty_that_is_zero_at_some_inputs_does_not_hide_a_factor_on_the_res
     sizes = {"n": 7, "d": 5}
     zero, other = (unknown(7 * a + 2 * t, a + 2 * t, "gradient", x=t, sizes=sizes) for t in (0 * x, x))
     plain = "the mean's 1/n is missing"
-    assert set(diagnose(zero).names) == {plain, f"{plain}, but for a term in x"}
+    assert diagnose(zero).names == diagnose(zero, zero).names == (plain,)
     assert diagnose(zero, other).names == (f"{plain}, but for a term in x",)
     whole = (unknown(7 * (a + 2 * t), a + 2 * t, "gradient", x=t, sizes=sizes) for t in (0 * x, x))
     assert diagnose(*whole).names == (plain,)

@@ -2,7 +2,7 @@
 
 With the true t = a + bx, x an input, and a factor c on a alone, ours = ca + bx = ct + (1 − c) b x. How large b is the
 derivation alone knows, so it is fitted. Where t is a multiple of x that tells nothing. At x = 0 ours is ct whatever b
-is: there it explains as much as the factor on all does, and other inputs tell the two apart.
+is: there it explains what the factor on all does, and counts only where other inputs tell the two apart.
 """
 
 from collections.abc import Iterator
