@@ -45,7 +45,8 @@ class Table:
     `sha256` is of the file's bytes where there is a file, else of `digest`.
     `levels` are those of each categorical column, whose entries in X are indices into them; the reference is first.
     `missing`, where something is, says where the first is and of which column, for who did not ask for imputation.
-    `target` names what the classes are classes of. Raises InputError if these do not fit together: a Dataset that
+    `target` names what the classes are classes of. `weight`, where rows or labels have one each, is (N, 1) or (N, L),
+    finite and at least 0. Raises InputError if these do not fit together: a Dataset that
     someone adds is checked here.
     """
 
@@ -57,6 +58,7 @@ class Table:
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     missing: str = ""
     target: str = "class"
+    weight: Floats | None = None
 
     def __post_init__(self) -> None:
         if wrong := self._wrong():
@@ -79,7 +81,16 @@ class Table:
             if name not in self.features or not set(self._present(name)) <= set(range(len(levels))):
                 return f"column {name!r} is not of indices within 0 … {len(levels) - 1}"
         top = 1 if self.multilabel else classes - 1
-        return None if set(np.unique(y)) <= set(range(top + 1)) else f"y is not within 0 … {top}"
+        if not set(np.unique(y)) <= set(range(top + 1)):
+            return f"y is not within 0 … {top}"
+        return None if self.weight is None else self._wrong_weight(self.weight)
+
+    def _wrong_weight(self, weight: Floats) -> str | None:
+        shapes = {(len(self.X), 1), (len(self.X), self.y.shape[1] if self.multilabel else 1)}
+        if weight.dtype != np.float64 or weight.shape not in shapes:
+            return f"weight is {weight.dtype} {weight.shape}, not float64 {' or '.join(map(str, sorted(shapes)))}"
+        bad = ~(np.isfinite(weight) & (weight >= 0))
+        return f"the weight of row {np.argwhere(bad)[0][0]} is no finite number of at least 0" if bad.any() else None
 
     def _present(self, name: str) -> list[float]:
         column = self.X[:, self.features.index(name)]
@@ -93,10 +104,14 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Rows as a problem reads them: X (N, D), with the intercept's ones last if it is on; y int64 (N,) or (N, L)."""
+    """Rows as a problem reads them: X (N, D), with the intercept's ones last if it is on; y int64 (N,) or (N, L).
+
+    `weight` (N, 1) or (N, L), where rows or labels have one each.
+    """
 
     X: "torch.Tensor"
     y: "torch.Tensor"
+    weight: "torch.Tensor | None" = None
 
 
 class Dataset(ABC):
@@ -118,16 +133,22 @@ class Dataset(ABC):
 
 
 def tabulate(
-    sheet: Sheet, target: str | Sequence[str], features: Sequence[str] | None, categorical: Categorical
+    sheet: Sheet,
+    target: str | Sequence[str],
+    features: Sequence[str] | None,
+    categorical: Categorical,
+    weight: str | Sequence[str] | None = None,
 ) -> Table:
     """The table of a sheet: one target of classes, or several of 0 and 1; `features`, or all columns but those.
 
-    Raises InputError where a name is no column or is there twice, and for a cell that cannot be used.
+    `weight` is a column of the rows' weights, or one for each target. Raises InputError where a name is no column or is
+    there twice, and for a cell that cannot be used.
     """
-    targets = [target] if isinstance(target, str) else list(target)
-    chosen = [name for name in sheet.names if name not in targets] if features is None else list(features)
+    targets, weights = _names(target), _names(weight)
+    chosen = [name for name in sheet.names if name not in (*targets, *weights)] if features is None else list(features)
     _check_choice(sheet, targets, chosen, categorical)
     numeric = [name for name in chosen if name not in categorical]
+    given = _weights(sheet, weights, targets, chosen)
     cells = sheet.read(numeric, [*targets, *categorical])
     texts = dict(zip([*targets, *categorical], cells.texts, strict=True))
     y, classes = _targets(sheet.source, cells, {name: texts[name] for name in targets})
@@ -138,7 +159,30 @@ def tabulate(
         X[:, chosen.index(name)], levels[name] = _encode_levels(texts[name], reference, where)
     missing = first_missing(Cells(X, [], cells.place), chosen)
     of = targets[0] if len(targets) == 1 else "class"
-    return Table(X, y, tuple(chosen), classes, sheet.sha256, levels, missing, of)
+    return Table(X, y, tuple(chosen), classes, sheet.sha256, levels, missing, of, given)
+
+
+def _names(given: str | Sequence[str] | None) -> list[str]:
+    return [given] if isinstance(given, str) else list(given or ())
+
+
+def _weights(sheet: Sheet, names: list[str], targets: list[str], features: list[str]) -> Floats | None:
+    """The rows' weights (N, 1), or the labels' (N, L), of the columns of those names."""
+    if not names:
+        return None
+    sheet.require(names, "data.weight")
+    if len(names) not in (1, len(targets)):
+        raise InputError(f"{sheet.source}: data.weight names {len(names)} columns; name one, or one for each target")
+    for name in names:
+        if name in (*targets, *features):
+            raise InputError(f"{sheet.source}: column {name!r} is a weight, and a target or feature too; name it once")
+    cells = sheet.read(names, [])
+    bad = np.argwhere(~(cells.numbers >= 0))
+    if len(bad):
+        row, column = (int(i) for i in bad[0])
+        said = f"{cells.place(row)}: column {names[column]!r}: {cells.numbers[row, column]:g} is no weight"
+        raise InputError(f"{said}; give a number of at least 0")
+    return cells.numbers
 
 
 def _check_choice(sheet: Sheet, targets: list[str], features: list[str], categorical: Categorical) -> None:

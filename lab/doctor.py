@@ -30,12 +30,16 @@ ENTRIES = 3  # a constant is fitted to as many entries at least: two more than i
 
 @dataclass(frozen=True)
 class Cause:
-    """A mistake that explains what is wrong: its name, the mend, the evidence; `fitted` where a constant was."""
+    """A mistake that explains what is wrong: its name, the mend, the evidence; `fitted` where a constant was.
+
+    `idle` is one that needs a constant, at an input where no constant makes a difference.
+    """
 
     name: str
     mend: str
     evidence: str
     fitted: bool = False
+    idle: bool = False
 
     def __str__(self) -> str:
         return f"{self.evidence}: {self.name}; {self.mend}"
@@ -73,7 +77,9 @@ def diagnose(dispute: Dispute, *others: Dispute) -> Diagnosis:
     """Name the mistakes that make what is in dispute what it is; one derivation's at other inputs narrow them down."""
     first = _diagnose(dispute)
     found = [first, *(_diagnose(other) for other in others if _tells(other))]
-    common = tuple(cause for cause in first.causes if all(cause.name in each.names for each in found))
+    working = {cause.name for each in found for cause in each.causes if not cause.idle}
+    found = [replace(each, causes=tuple(c for c in each.causes if c.name in working)) for each in found]
+    common = tuple(cause for cause in found[0].causes if all(cause.name in each.names for each in found))
     if common or len(found) == 1:
         return replace(first, causes=common)
     # What explains some inputs and leaves others unexplained is a coincidence, as 1/σ′(0) = 4 = d may be.
@@ -116,7 +122,7 @@ def explain(made: Iterable[Made], case: Case, ours: Tensor, bound: Tensor) -> tu
     """Return which of these mistakes explain ours; those with a free constant only where none without one does."""
     exact, loose = list[Cause](), list[Made]()
     for each in made:
-        if each.basis is not None:
+        if each.basis is not None and bool(each.basis.any()):  # of zeros no constant makes anything
             loose.append(each)
         elif cause := _explains(each, case, ours, bound):
             exact.append(cause)
@@ -168,7 +174,8 @@ def _explains(made: Made, case: Case, ours: Tensor, bound: Tensor) -> Cause | No
         return None
     n = ours.numel()
     evidence = made.evidence or f"all {n} entries are what this mistake gives"
-    return Cause(made.name, made.mend, evidence if n > 1 else f"{evidence} (one number: weak evidence)")
+    said = evidence if n > 1 else f"{evidence} (one number: weak evidence)"
+    return Cause(made.name, made.mend, said, idle=made.basis is not None)
 
 
 def _fits(made: Made, case: Case, ours: Tensor, bound: Tensor) -> Cause | None:
@@ -184,7 +191,8 @@ def _fits(made: Made, case: Case, ours: Tensor, bound: Tensor) -> Cause | None:
     if not math.isfinite(c) or differ(P + c * basis, ours, allowed) > 1 or differ(ours, case.truth, allowed) <= 1:
         return None
     constant = f"{c:.6g}{_called(c, case, factor=made.unit == 'truth')}"
-    through = f"ours / truth = {constant}" if made.unit == "truth" else f"ours − truth = {constant} · {made.unit}"
+    left = made.evidence or "ours − truth"
+    through = f"ours / truth = {constant}" if made.unit == "truth" else f"{left} = {constant} · {made.unit}"
     said = f"{through} in all {ours.numel()} entries (one constant fitted: weaker evidence)"
     return Cause(made.name, made.mend, said, True)
 

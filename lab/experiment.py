@@ -98,6 +98,8 @@ def _loss(config: Config, data: Data) -> Loss:
     try:
         loss = loss.fitted(data.train.y, classes)
         loss.divisor(nothing)  # refuses a reduction to no one number
+        if data.train.weight is not None:
+            loss.weighed(nothing, data.train.weight[:0])
     except ValueError as error:
         raise InputError(f"loss: {error}") from None
     return loss
@@ -105,8 +107,10 @@ def _loss(config: Config, data: Data) -> Loss:
 
 def _problem(config: Config, data: Data, loss: Loss, batch: Batch, ridge: float) -> Problem:
     y = loss.encode(batch.y, len(data.classes), batch.X.dtype)
-    if y.ndim > 1:
-        y = y.T.contiguous().T  # column by column in memory, as the logits that it meets
+    if batch.weight is not None:
+        y = loss.weighed(y, batch.weight)
+    if y.ndim > 1:  # column by column in memory, as the logits that it meets
+        y = y.permute(*range(y.ndim)[::-1]).contiguous().permute(*range(y.ndim)[::-1])
     held = batch.X.new_ones(batch.X.shape[1], 1)
     if data.intercept and not config.ridge_intercept:
         held[-1] = 0

@@ -82,6 +82,13 @@ class Loss(Derivation):
         """
         return None
 
+    def weighed(self, y: Tensor, weight: Tensor) -> Tensor:
+        """Return targets, as `encode` makes them, each with its weight (N, 1), or (N, K) where it has several labels.
+
+        Raises: ValueError where this loss takes no such weights.
+        """
+        raise ValueError("data.weight weighs rows, and this loss takes no weight of a row; use sigmoid")
+
     def fitted(self, labels: Tensor, classes: int) -> Self:
         """Return this loss with what it takes from the training rows' labels, as balanced weights; else itself.
 

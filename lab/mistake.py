@@ -25,7 +25,8 @@ class Made:
     """What a mistake gives: the tensor, the mistake's name, the mend, and the evidence where it is more than the fit.
 
     With a `basis` it gives `tensor` + c·`basis` for some number c that the derivation alone knows: that c has to be
-    fitted, so a fit proves less. `unit` names the basis. `moved` says that entries are not where the truth has them.
+    fitted, so a fit proves less. `unit` names the basis, and `evidence` then what is a multiple of it. `moved` says
+    that entries are not where the truth has them.
     """
 
     name: str

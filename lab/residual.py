@@ -8,6 +8,8 @@ from torch import Tensor
 NAMED = 4  # how many rows or columns are listed by number
 CLEAR = 0.8  # a rank correlation that is worth a word
 POINTS = 5  # and the least number of entries for one
+OUTER = 3  # rows and columns of a matrix whose rank tells something
+EPS = torch.finfo(torch.float64).eps
 
 
 def describe(
@@ -38,10 +40,26 @@ def describe(
 def _shapes(ours: Tensor, truth: Tensor, sizes: Mapping[str, int]) -> str:
     """Both shapes, in letters too where sizes have any, and what may make one of the other."""
     said = f"ours has the shape {_letters(ours, sizes)} where {_letters(truth, sizes)} is due"
-    if truth.ndim and ours.ndim == truth.ndim + 1 and ours.shape[0] == ours.shape[1] == truth.shape[0]:
-        n = truth.shape[0]
-        said += f"; ({n}, 1) against ({n},) makes ({n}, {n}), which may be how it came about"
+    if truth.ndim and ours.ndim == truth.ndim + 1:
+        extra = [n for axis, n in enumerate(ours.shape) if ours.shape[:axis] + ours.shape[axis + 1 :] == truth.shape]
+        if extra and extra[-1] > 1:
+            n = extra[-1]
+            said += f"; ({n}, 1) against ({n},) makes ({n}, {n}), which may be how it came about"
+    elif ours.ndim == truth.ndim == 1 and (how := _same(ours, truth)):
+        said += f"; its {how} is the truth's, so that it may be the same terms' {how} over another axis"
     return said
+
+
+def _same(ours: Tensor, truth: Tensor) -> str:
+    """Whether two vectors agree in their sum or their mean, as sums or means of one matrix over its two axes do."""
+    if not bool(torch.isfinite(ours).all()) or not bool(torch.isfinite(truth).all()):
+        return ""
+    near = torch.finfo(torch.float32).eps ** 0.75 * float(ours.abs().sum() + truth.abs().sum())
+    for how, n, m in (("sum", 1, 1), ("mean", len(ours), len(truth))):
+        total = float(truth.sum()) / m
+        if abs(total) > 1e3 * near >= 1e3 * abs(float(ours.sum()) / n - total):
+            return how
+    return ""
 
 
 def _letters(x: Tensor, sizes: Mapping[str, int]) -> str:
@@ -76,7 +94,9 @@ def _axis(axis: int, ndim: int, many: int) -> str:
 
 
 def _patterns(ours: Tensor, truth: Tensor, wrong: Tensor, bound: Tensor) -> Iterator[str]:
-    """What a square matrix's residual has: a place beside the diagonal, a symmetry."""
+    """What a matrix's residual has: rank 1; of a square one a place beside the diagonal, a symmetry."""
+    if ours.ndim == 2 and _is_outer(ours - truth, wrong, bound):
+        yield "it has rank 1: an outer product u vᵀ is missing, one too many, or of another size"
     if ours.ndim != 2 or ours.shape[0] != ours.shape[1] or len(ours) < 2:
         return
     own = torch.eye(len(ours), dtype=torch.bool, device=ours.device)
@@ -88,6 +108,14 @@ def _patterns(ours: Tensor, truth: Tensor, wrong: Tensor, bound: Tensor) -> Iter
     if bool(((truth - truth.T).abs() <= slack).all()) and bool(((ours - ours.T).abs() > slack).any()):
         right = bool((((ours + ours.T) / 2 - truth).abs() <= slack).all())
         yield "the truth is symmetric and ours is not" + (", though its symmetric part is the truth" if right else "")
+
+
+def _is_outer(residual: Tensor, wrong: Tensor, bound: Tensor) -> bool:
+    """Whether it is an outer product but for rounding: by Eckart and Young its second singular value is below it."""
+    if min(residual.shape) < OUTER or min(int(wrong.any(dim=axis).sum()) for axis in (0, 1)) < OUTER:
+        return False
+    values = torch.linalg.svdvals(residual.double())
+    return float(values[1]) <= float(bound.norm()) + OUTER * len(values) * EPS * float(values[0])
 
 
 def _grows(residual: Tensor, inputs: Mapping[str, Tensor]) -> list[str]:

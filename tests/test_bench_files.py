@@ -232,6 +232,17 @@ def test_what_a_module_has_beside_parameters_is_no_input_to_be_derived(mine):
     assert list(found) == ["∂/∂x", "∂/∂w"]
 
 
+def test_a_base_of_which_nothing_was_derived_is_left_to_what_builds_on_it(mine, capsys):
+    own = "    def gradient"
+    base, built = RIDGE.removesuffix("\nridge = Ridge(0.3)\n").split(own)
+    text = HEAD + base.replace("rho):", "rho=0.3):") + "\nclass Whole(Ridge):\n" + own + built + "\n"
+    assert main(["check", mine(text)]) == 0
+    assert "Whole gradient, float64: right" in capsys.readouterr().out
+    misspelt = text.replace("\nclass Whole", "    def gradiant(self, theta, X, y):\n        return X\n\nclass Whole")
+    assert main(["check", mine(misspelt)]) == 2
+    assert "Ridge: gradiant: not a name that is judged; did you mean 'gradient'" in capsys.readouterr().err
+
+
 def test_judging_leaves_the_modules_parameters_alone(mine):
     path = Path(mine(HEAD + LAYER + "layer = Layer()\n"))
     before = torch.linspace(-1, 1, 6).reshape(3, 2)

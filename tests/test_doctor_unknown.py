@@ -111,3 +111,72 @@ def test_a_hessian_that_is_not_symmetric_is_said_to_be_so(rng):
 def test_one_number_is_weak_evidence(rng):
     truth = normal(rng, 1).squeeze()
     assert "(one number: weak evidence)" in str(diagnose(unknown(2 * truth, truth, "value")))
+
+
+@pytest.mark.parametrize(
+    ("c", "name"),
+    [
+        (7.0, "the mean's 1/n is missing"),
+        (1 / 7, "1/n once too often"),
+        (-1.0, "the gradient's sign"),
+        (2.0, "a factor of 2"),
+        (0.6931471805599453, "wrong base of the logarithm"),
+    ],
+)
+def test_a_factor_on_all_but_a_penalty_is_told_with_the_penalty(c, name, rng):
+    a, x = normal(rng, 5), normal(rng, 5)
+    diagnosis = diagnose(unknown(c * a + 2 * x, a + 2 * x, "gradient", x=x, sizes={"n": 7, "d": 5}))
+    assert diagnosis.names == (f"{name}, but for a term in x",)
+    assert "(one constant fitted: weaker evidence)" in str(diagnosis)
+
+
+def test_a_factor_on_all_but_the_unit_matrix_is_told_of_a_hessian(rng):
+    A, unit = normal(rng, 4, 4), torch.eye(4, dtype=F64)
+    A = A @ A.T
+    diagnosis = diagnose(unknown(7 * A + 2 * unit, A + 2 * unit, "hessian", sizes={"n": 7}))
+    assert diagnosis.names == ("the mean's 1/n is missing, but for a term in the unit matrix",)
+    assert "ours − (n) truth = -12 · the unit matrix in all 16 entries" in str(diagnosis)
+
+
+def test_where_the_truth_is_a_multiple_of_an_input_a_factor_is_not_split(rng):
+    x = normal(rng, 5)
+    assert diagnose(unknown(3.4 * x, 2 * x, "gradient", x=x, sizes={"n": 7})).names == (
+        "a constant factor",
+        "a term proportional to x",
+    )
+
+
+def test_an_outer_product_that_is_missing_is_seen_by_its_rank(rng):
+    p = torch.softmax(normal(rng, 5), 0)
+    truth = torch.diag(p) - torch.outer(p, p)
+    assert "it has rank 1: an outer product" in str(diagnose(unknown(torch.diag(p), truth, "hessian")))
+    wrong = truth + 1e-3 * normal(rng, 5, 5)
+    assert "rank" not in str(diagnose(unknown(wrong, truth, "hessian")))
+    wrong = truth.clone()
+    wrong[2] += 1.0  # one row alone is an outer product too, and its place says more
+    assert "rank" not in str(diagnose(unknown(wrong, truth, "hessian")))
+
+
+def test_a_sum_over_the_other_axis_is_seen_by_its_total(rng):
+    M = normal(rng, 7, 3) + 1
+    for how, wrong, truth in (("sum", M.sum(1), M.sum(0)), ("mean", M.mean(1), M.mean(0))):
+        words = str(diagnose(unknown(wrong, truth, "gradient", sizes={"n": 7, "d": 3})))
+        assert f"its {how} is the truth's, so that it may be the same terms' {how} over another axis" in words
+    assert "another axis" not in str(diagnose(unknown(normal(rng, 7), M.sum(0), "gradient")))
+
+
+def test_an_axis_of_rows_too_many_may_be_n_1_against_n(rng):
+    X, p, y = normal(rng, 7, 3), normal(rng, 7), normal(rng, 7)
+    words = str(diagnose(unknown(X.T @ (p[:, None] - y), X.T @ (p - y), "gradient", sizes={"n": 7, "d": 3})))
+    assert "(7, 1) against (7,) makes (7, 7), which may be how it came about" in words
+
+
+def test_a_penalty_that_is_zero_at_some_inputs_does_not_hide_a_factor_on_the_rest(rng):
+    a, x = normal(rng, 5), normal(rng, 5)
+    sizes = {"n": 7, "d": 5}
+    zero, other = (unknown(7 * a + 2 * t, a + 2 * t, "gradient", x=t, sizes=sizes) for t in (0 * x, x))
+    plain = "the mean's 1/n is missing"
+    assert diagnose(zero).names == diagnose(zero, zero).names == (plain,)
+    assert diagnose(zero, other).names == (f"{plain}, but for a term in x",)
+    whole = (unknown(7 * (a + 2 * t), a + 2 * t, "gradient", x=t, sizes=sizes) for t in (0 * x, x))
+    assert diagnose(*whole).names == (plain,)

@@ -50,7 +50,7 @@ def softmax_cases(draw, logits=LOGITS):
 
 
 @st.composite
-def sigmoid_cases(draw):
+def sigmoid_cases(draw, logits=LOGITS):
     """A sigmoid with any options, with logits and targets, hard or soft, in either precision."""
     N, K = draw(st.integers(0, 4)), draw(st.integers(1, 4))
     dtype = draw(st.sampled_from([torch.float32, torch.float64]))
@@ -62,7 +62,7 @@ def sigmoid_cases(draw):
         reduction=draw(st.sampled_from(["mean", "sum", "none"])),
     )
     targets = draw(st.sampled_from([st.sampled_from([0.0, 1.0]), SHARES]))
-    z, y = matrix(draw, N, K, LOGITS, dtype), matrix(draw, N, K, targets, dtype)
+    z, y = matrix(draw, N, K, logits, dtype), matrix(draw, N, K, targets, dtype)
     width = draw(st.sampled_from([0, 1, K]))  # of no weights, one for each row, one for each element
     return loss, z, Sigmoid.weighed(y, matrix(draw, N, width, WEIGHTS, dtype)) if width else y
 
@@ -204,3 +204,23 @@ def test_sigmoid_s_curvature_is_torch_s_with_every_option(case):
     assert close(loss.hvp(z, y, u), oracle.hvp(of_all_rows(loss, y), z, u), allowed * u)
     F = loss.factor(z, y)
     assert close(F @ F.transpose(1, 2), H, torch.diag_embed(allowed))
+
+
+@given(sigmoid_cases(LOGITS | st.sampled_from([math.inf, -math.inf])))
+@settings(max_examples=60)
+def test_sigmoid_of_labels_that_are_certain_is_torch_s_where_torch_has_an_answer(case):
+    loss, z, y = case
+    value, gradient = loss.value_and_gradient(z, y)
+    assert not value.isnan().any()  # torch's is where 0·∞ was: see losses/sigmoid.py, Numerics
+    truth, finite = loss.reference(z, y), torch.where(z.isfinite(), z, 0)
+    known, b = ~truth.isnan(), loss.subtracted(z, y)
+    assert torch.equal(value[known].isinf(), truth[known].isinf())
+    both, u = loss.diagonal(torch.zeros_like(z), y) * 4, torch.finfo(z.dtype).eps / 2
+    allowed = (8 + z.shape[1]) * u * (both * (4 + finite.abs())).sum(dim=1)
+    assert close(value[known & truth.isfinite()], truth[known & truth.isfinite()], allowed[known & truth.isfinite()])
+    slope = oracle.gradient(of_all_rows(loss, y), z)
+    allowed = (16 + z.shape[1]) * u * (gradient + 2 * b).abs().add(b)
+    assert close(torch.where(slope.isnan(), gradient, slope), gradient, allowed)
+    assert gradient.isfinite().all()
+    assert loss.hessian(z, y).isfinite().all()
+    assert not loss.diagonal(z, y)[z.isinf()].any()

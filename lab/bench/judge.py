@@ -79,11 +79,8 @@ def check(
 def subject(derivation: Derivation) -> Subject:
     """What there is to judge of a derivation."""
     kind = type(derivation)
-    _spelt(kind)
     own = kind.reference is not Derivation.reference
-    claims = {what: getattr(derivation, what) for what in CLAIMS if callable(getattr(derivation, what, None))}
-    if not own:
-        del claims["value"]
+    claims = {what: getattr(derivation, what) for what in derived(kind)}
     if not claims:
         raise InputError("nothing was derived; write gradient, jacobian, hessian, hvp, jvp or vjp")
     names = tuple(
@@ -93,6 +90,16 @@ def subject(derivation: Derivation) -> Subject:
     loss = derivation if isinstance(derivation, Loss) else None
     f = derivation.reference if own else derivation.value
     return Subject(f, claims, derivation.examples, names, 0, loss is not None, derivation.shapes, loss, owner=kind)
+
+
+def derived(kind: type[Derivation]) -> tuple[str, ...]:
+    """What there is to judge of a class, by name: its value too, where it has a reference for that.
+
+    Raises: InputError for a method that nobody would call.
+    """
+    _spelt(kind)
+    own = kind.reference is not Derivation.reference
+    return tuple(what for what in CLAIMS if callable(getattr(kind, what, None)) and (own or what != "value"))
 
 
 def _spelt(kind: type[Derivation]) -> None:

@@ -100,10 +100,20 @@ def _judgeable(module: ModuleType, path: Path) -> Iterator[tuple[str, Any, int]]
             if _has_inputs(kind) or not any(_has_inputs(c) or issubclass(c, Derivation) for c in own):
                 yield kind.__name__, kind, line
         elif issubclass(kind, Derivation):
-            if not (inspect.isabstract(kind) and any(c is not kind and issubclass(c, kind) for c in own)):
+            if not _is_base(kind, own):
                 yield kind.__name__, _made(kind, path, line), line
         elif issubclass(kind, torch.nn.Module) and _has_inputs(kind):
             yield kind.__name__, _made(kind, path, line), line
+
+
+def _is_base(kind: type[Derivation], own: list[type]) -> bool:
+    """Whether others of the file build on it, and in itself it is abstract, or nothing was derived."""
+    if not any(c is not kind and issubclass(c, kind) for c in own):
+        return False
+    try:
+        return inspect.isabstract(kind) or not judge.derived(kind)
+    except InputError:  # which is said where it is judged
+        return False
 
 
 def _has_inputs(kind: type[Any]) -> bool:

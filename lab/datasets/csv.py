@@ -22,6 +22,7 @@ class Csv(Dataset):
     """A CSV file with a header: features are numbers or `categorical`, labels text or numbers; several are multi-label.
 
     `categorical` maps columns to their reference levels, null for the first; such a column is one-hot but for that.
+    `weight` is a column of the rows' weights in the loss, or, for a loss of several labels, a list of one for each.
     """
 
     path: DataPath
@@ -29,6 +30,7 @@ class Csv(Dataset):
     delimiter: Annotated[str, Len(1, 1)] = ","
     features: list[str] | None = None
     categorical: Categorical = field(default_factory=dict)
+    weight: str | list[str] | None = None
 
     def load(self) -> Table:
         sheet = CsvFile(self.path, self.delimiter)
@@ -37,7 +39,7 @@ class Csv(Dataset):
                 f"{self.path}:{sheet.header_line}: one column only, {shown(sheet.names[0])}; "
                 f"is data.delimiter {self.delimiter!r} right?"
             )
-        return tabulate(sheet, self.target, self.features, self.categorical)
+        return tabulate(sheet, self.target, self.features, self.categorical, self.weight)
 
     def sheet(self, path: str) -> Sheet:
         return CsvFile(path, self.delimiter)

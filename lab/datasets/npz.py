@@ -1,7 +1,8 @@
 """An npz file, as `numpy.savez(path, X=X, y=y)` writes it. Pickled objects are never loaded.
 
 X (N, D) of numbers, nan where one is missing. y (N,) of class labels, whole numbers or text; or (N, L) of 0 and 1 for
-multi-label. Columns are named x0, x1, … after the array's key, and label columns y0, y1, ….
+multi-label. Where `weight` is named, (N,) of the rows' weights or (N, L) of the labels'. Columns are named x0, x1, …
+after the array's key, and label columns y0, y1, ….
 """
 
 import hashlib
@@ -21,11 +22,12 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Npz(Dataset):
-    """An npz file with an array of features and an array of labels."""
+    """An npz file with an array of features and an array of labels; `weight` names one of weights in the loss."""
 
     path: DataPath
     X: str = "X"
     y: str = "y"
+    weight: str | None = None
 
     def load(self) -> Table:
         content = read_bytes(self.path)
@@ -36,7 +38,8 @@ class Npz(Dataset):
         if np.isnan(X).any():
             row, column = np.argwhere(np.isnan(X))[0]
             missing = f"{self.path}: {self.X}[{row}, {column}] is nan, which is missing"
-        return Table(X, y, sheet.names, classes, sheet.sha256, missing=missing)
+        weight = None if self.weight is None else self._weights(self._array(content, self.weight), y)
+        return Table(X, y, sheet.names, classes, sheet.sha256, missing=missing, weight=weight)
 
     def sheet(self, path: str) -> Sheet:
         return replace(self, path=path)._matrix(read_bytes(path))
@@ -73,6 +76,14 @@ class Npz(Dataset):
             X = np.ascontiguousarray(X, dtype=np.float64)
         self._refuse(self.X, X, np.isinf(X), "store finite numbers, or leave the row out")
         return X
+
+    def _weights(self, w: Array, y: Integers) -> Floats:
+        """The rows' weights (N, 1), or the labels' (N, L)."""
+        if w.shape not in {y.shape[:1], (len(y), 1), y.shape} or w.dtype.kind not in "biuf":
+            due = f"real numbers, ({len(y)},)" + (f" or {y.shape}" if y.ndim > 1 else "")
+            raise InputError(f"{self.path}: array {self.weight!r} is {w.dtype} {w.shape}; store {due}")
+        self._refuse(str(self.weight), w, ~(np.isfinite(w) & (w >= 0)), "store finite numbers of at least 0")
+        return w.reshape(len(y), -1).astype(np.float64)
 
     def _targets(self, y: Array, rows: int) -> tuple[Integers, tuple[str, ...]]:
         """Class indices (N,) and class names, or flags (N, L) and label names."""

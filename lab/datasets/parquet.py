@@ -26,15 +26,17 @@ class Parquet(Dataset):
     """A Parquet file: features are numbers or `categorical`, labels text or numbers; several are multi-label.
 
     `categorical` maps columns to their reference levels, null for the first; such a column is one-hot but for that.
+    `weight` is a column of the rows' weights in the loss, or, for a loss of several labels, a list of one for each.
     """
 
     path: DataPath
     target: str | list[str]
     features: list[str] | None = None
     categorical: Categorical = field(default_factory=dict)
+    weight: str | list[str] | None = None
 
     def load(self) -> Table:
-        return tabulate(ParquetFile(self.path), self.target, self.features, self.categorical)
+        return tabulate(ParquetFile(self.path), self.target, self.features, self.categorical, self.weight)
 
     def sheet(self, path: str) -> Sheet:
         return ParquetFile(path)

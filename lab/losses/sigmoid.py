@@ -183,7 +183,7 @@ class Sigmoid(Loss):
 
     def margin(self, z: Tensor, y: Tensor) -> Tensor:
         """How far each logit lies on its label's side of 0, (N, K)."""
-        return torch.where(y > 0.5, z, -z)
+        return torch.where((y if y.ndim == 2 else y[..., 0]) > 0.5, z, -z)
 
     def peak(self, K: int) -> float:
         """Return 1: σ(1 − σ) is largest at 0, and the weights do not move with z."""

@@ -15,13 +15,14 @@ class Term(Mistake):
 
     def made(self, case: Case) -> Iterator[Made]:
         truth = case.truth
-        for unit, basis in _bases(case):
+        for unit, basis in bases(case):
             if basis.dtype == truth.dtype and bool(basis.any()):
                 mend = f"see whether a term in {unit} was lost, kept by mistake, or has another factor"
                 yield Made(f"a term proportional to {unit}", mend, truth, "", basis, unit)
 
 
-def _bases(case: Case) -> Iterator[tuple[str, Tensor]]:
+def bases(case: Case) -> Iterator[tuple[str, Tensor]]:
+    """What a term may be a multiple of, in the truth's shape, by name."""
     truth = case.truth
     yield "1", torch.ones_like(truth)
     if truth.ndim == 2 and truth.shape[0] == truth.shape[1]:

@@ -90,7 +90,8 @@ def prepare(
         import torch
 
         X = to_tensor(recipe.rows(codes[rows]), recipe.features, dtype, device)
-        return Batch(X, torch.tensor(table.y[rows], dtype=torch.int64, device=device))
+        weight = None if table.weight is None else torch.tensor(table.weight[rows], dtype=dtype, device=device)
+        return Batch(X, torch.tensor(table.y[rows], dtype=torch.int64, device=device), weight)
 
     return Data(batch(training), batch(held_out) if held_out.size else None, recipe, table.sha256, tuple(notes))
 

@@ -10,9 +10,9 @@ CEILING = {"sigmoid": 1 / 4, "softmax": 1 / 2}  # c: h ⪯ c I at all logits (B�
 def plain_loss(setting: Setting, *kinds: str) -> Condition:
     """The loss is one of these (by default σ or softmax), a mean, with no weights and no smoothing."""
     allowed = kinds or tuple(CEILING)
-    plain = setting.problem.loss == type(setting.problem.loss)()
+    plain = setting.problem.loss == type(setting.problem.loss)() and not setting.data.get("weight")
     met = setting.loss in allowed and plain and setting.problem.model.is_linear
-    figure = setting.loss if plain else f"{setting.loss} with options"
+    figure = setting.loss if plain else f"{setting.loss} with options or weights"
     return Condition(f"the mean of a plain {' or '.join(allowed)} of a linear model", met, figure)
 
 
