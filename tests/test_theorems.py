@@ -18,7 +18,7 @@ from lab.panel import setting
 from lab.problem import Problem
 from lab.report.page import find
 from lab.summary import summarize
-from lab.theorem import Outcome, Trail, rule
+from lab.theorem import Outcome, Trail, rule, supposed
 from lab.theorems._optimum import optimum
 
 NAMES = catalog.names("theorems")
@@ -166,6 +166,24 @@ def test_nothing_is_told_of_a_run_that_is_too_short(name, trails, configs):
     assert rule(name, catalog.get("theorems", name)(), few).outcome is Outcome.UNTOLD
 
 
+@pytest.mark.parametrize("seed", [0, 1, 4])
+def test_a_rate_that_is_not_reached_yet_is_no_failure(seed, configs, tmp_path):
+    """Three hundred steps on other rows, where each slope is still on its way."""
+    rows = {"data.seed": seed, "data.d": 2, "optimizer.lr": 2.0, "steps": 300, "theorems": "[flattening, max_margin]"}
+    last = launch.launch(made("max_margin", configs, rows), tmp_path, Silent(), []).folder.metrics()[-1]
+    for name in ("flattening", "max_margin"):
+        assert last[f"theorem/{name}/verdict"] in ("held", "nothing can be told"), last[f"theorem/{name}/figures"]
+
+
+@pytest.mark.parametrize(("lr", "applies"), [(0.5, True), (5.0, False)])
+def test_flattening_of_softmax_supposes_short_steps(lr, applies, tiny):
+    rows = {"kind": "synthetic", "task": "multiclass", "n": 20, "d": 3, "separable": True}
+    changes = {"data": rows, "loss": {"kind": "softmax"}, "optimizer": {"kind": "sgd", "lr": lr}, "probes": {}}
+    found = supposed(catalog.get("theorems", "flattening")(), setting(assemble(config.from_mapping(tiny | changes))))
+    assert all(condition.met for condition in found) is applies
+    assert any(condition.what == "lr below 2/B" for condition in found)
+
+
 @pytest.mark.slow
 def test_a_stable_cycle_exists_below_two_in_one_dimension(configs, tmp_path):
     experiment = made("stable_cycle", configs, {"steps": 100, "probes": "{}"})
@@ -248,5 +266,9 @@ def test_a_limit_is_read_off_a_curve_that_has_one_and_not_off_noise():
         assert rate.judged("", slope, due + 1, 0.3).holds is False
     noise = torch.randn(len(t), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert rate.judged("", rate.limit(t, noise, 70), 0.0, 0.3).holds is None
+    below = rate.Slope(0.9, 0.05, 0, 8, 50)
+    assert rate.judged("", below, 1.0, 0.3).holds is False
+    assert rate.judged("", below, 1.0, 0.3, doubt=0.1).holds is None
+    assert rate.judged("", below, 1.2, 0.3, doubt=0.1).holds is False
     assert rate.limit(t[:3], t[:3], 1) is None
     assert math.isclose(rate.line(t, 3 * t).value, 3)
