@@ -184,6 +184,26 @@ def test_flattening_of_softmax_supposes_short_steps(lr, applies, tiny):
     assert any(condition.what == "lr below 2/B" for condition in found)
 
 
+def verdict(name, configs, tmp_path, *changes):
+    """What the last row says of a theorem on its own config, changed."""
+    lean = {"theorems": f"[{name}]", "probes": "{}"}
+    last = launch.launch(made(name, configs, lean, *changes), tmp_path, Silent(), []).folder.metrics()[-1]
+    return last[f"theorem/{name}/verdict"], last[f"theorem/{name}/figures"]
+
+
+def test_a_rank_is_not_told_where_the_hessian_is_exactly_zero(configs, tmp_path):
+    """Large columns saturate every p in float32: no eigenvalue is above its radius, and both are 0."""
+    far = {"dtype": "float32", "steps": 3, "optimizer.lr": 3.8, "data.standardize": False}
+    said, figures = verdict("hessian_rank", configs, tmp_path, far)
+    assert said == "nothing can be told", figures
+    assert "the last eigenvalue before" in figures
+
+
+def test_newton_is_measured_in_float32_too(configs, tmp_path):
+    said, figures = verdict("newton_convergence", configs, tmp_path, {"dtype": "float32"})
+    assert said in ("held", "nothing can be told"), figures
+
+
 @pytest.mark.slow
 def test_a_stable_cycle_exists_below_two_in_one_dimension(configs, tmp_path):
     experiment = made("stable_cycle", configs, {"steps": 100, "probes": "{}"})
