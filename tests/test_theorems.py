@@ -18,7 +18,7 @@ from lab.panel import setting
 from lab.problem import Problem
 from lab.report.page import find
 from lab.summary import summarize
-from lab.theorem import Outcome, Trail, rule, supposed
+from lab.theorem import Outcome, Trail, rule
 from lab.theorems._optimum import optimum
 
 NAMES = catalog.names("theorems")
@@ -164,44 +164,6 @@ def test_nothing_is_told_of_a_run_that_is_too_short(name, trails, configs):
     trail, _ = trails(name, configs)
     few = replace(trail, rows=trail.rows[:4], theta=0.9 * trail.theta)
     assert rule(name, catalog.get("theorems", name)(), few).outcome is Outcome.UNTOLD
-
-
-@pytest.mark.parametrize("seed", [0, 1, 4])
-def test_a_rate_that_is_not_reached_yet_is_no_failure(seed, configs, tmp_path):
-    """Three hundred steps on other rows, where each slope is still on its way."""
-    rows = {"data.seed": seed, "data.d": 2, "optimizer.lr": 2.0, "steps": 300, "theorems": "[flattening, max_margin]"}
-    last = launch.launch(made("max_margin", configs, rows), tmp_path, Silent(), []).folder.metrics()[-1]
-    for name in ("flattening", "max_margin"):
-        assert last[f"theorem/{name}/verdict"] in ("held", "nothing can be told"), last[f"theorem/{name}/figures"]
-
-
-@pytest.mark.parametrize(("lr", "applies"), [(0.5, True), (5.0, False)])
-def test_flattening_of_softmax_supposes_short_steps(lr, applies, tiny):
-    rows = {"kind": "synthetic", "task": "multiclass", "n": 20, "d": 3, "separable": True}
-    changes = {"data": rows, "loss": {"kind": "softmax"}, "optimizer": {"kind": "sgd", "lr": lr}, "probes": {}}
-    found = supposed(catalog.get("theorems", "flattening")(), setting(assemble(config.from_mapping(tiny | changes))))
-    assert all(condition.met for condition in found) is applies
-    assert any(condition.what == "lr below 2/B" for condition in found)
-
-
-def verdict(name, configs, tmp_path, *changes):
-    """What the last row says of a theorem on its own config, changed."""
-    lean = {"theorems": f"[{name}]", "probes": "{}"}
-    last = launch.launch(made(name, configs, lean, *changes), tmp_path, Silent(), []).folder.metrics()[-1]
-    return last[f"theorem/{name}/verdict"], last[f"theorem/{name}/figures"]
-
-
-def test_a_rank_is_not_told_where_the_hessian_is_exactly_zero(configs, tmp_path):
-    """Large columns saturate every p in float32: no eigenvalue is above its radius, and both are 0."""
-    far = {"dtype": "float32", "steps": 3, "optimizer.lr": 3.8, "data.standardize": False}
-    said, figures = verdict("hessian_rank", configs, tmp_path, far)
-    assert said == "nothing can be told", figures
-    assert "the last eigenvalue before" in figures
-
-
-def test_newton_is_measured_in_float32_too(configs, tmp_path):
-    said, figures = verdict("newton_convergence", configs, tmp_path, {"dtype": "float32"})
-    assert said in ("held", "nothing can be told"), figures
 
 
 @pytest.mark.slow

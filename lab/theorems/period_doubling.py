@@ -89,7 +89,9 @@ class PeriodDoubling(Theorem):
         least = float((one / own[-len(one) :])[half:].min())
         where = f"lr·λ₁ = {product:.4g}"
         moving = f"its steps are at least {least:.2g} times rounding over the last half, {where}"
-        if product > 2:
+        if product > 2 and not float(e[0]) > CLEAR * float(own[0]):
+            yield untold("the minimum repels", f"training began at it, {where}")
+        elif product > 2:
             yield Evidence("the minimum repels", least, CLEAR, math.inf, moving)
             yield self._cycle(problem, trail.theta, lr, lowest=2)
         elif least > CLEAR and not bool(((drift <= NEAR) & (e > CLEAR * own)).any()):
