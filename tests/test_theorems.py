@@ -169,8 +169,10 @@ def test_nothing_is_told_of_a_run_that_is_too_short(name, trails, configs):
 @pytest.mark.slow
 def test_a_stable_cycle_exists_below_two_in_one_dimension(configs, tmp_path):
     experiment = made("stable_cycle", configs, {"steps": 100, "probes": "{}"})
-    last = launch.launch(experiment, tmp_path, Silent(), []).folder.metrics()[-1]
+    run = launch.launch(experiment, tmp_path, Silent(), [])
+    last = run.folder.metrics()[-1]
     assert last["theorem/period_doubling/verdict"] == "held"
+    assert "from a start near θ*" in (run.path / "theorems" / "period_doubling.svg").read_text()
     assert "period: 2, with a multiplier of 0.4" in last["theorem/period_doubling/figures"]
     found = optimum(experiment.full, experiment.theta)
     assert 1 < experiment.config.optimizer["lr"] * float(found.spectrum.values[0]) < 2

@@ -93,6 +93,7 @@ class RidgeContraction(Theorem):
         kappa = _largest(trail.setting) / trail.setting.problem.ridge
         middle = len(t) // 2
         line = e[middle] * ((kappa - 1) / (kappa + 1)) ** (t - t[middle]) if len(t) else e
+        line = torch.where(line > own / 1e4, line, math.nan)  # below rounding it has nothing to be held against
         curves = (
             Curve("‖θ − θ*‖", t, e),
             Curve(f"((κ − 1)/(κ + 1))ᵗ, κ = {kappa:.3g}", t, line, "dashed"),
