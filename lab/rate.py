@@ -93,6 +93,15 @@ def judged(
     return Evidence(what, slope.value, due - half, due + half, detail)
 
 
+def contraction(what: str, slope: Slope | None, due: float, widest: float, slack: float) -> Evidence:
+    """Evidence that log of a distance falls against t at the slope that its slowest direction sets, in the limit.
+
+    A steeper one is no contradiction: what the slowest direction has of the distance may not show yet, or be none.
+    """
+    doubt = math.inf if slope is not None and slope.value < due else 0.0
+    return judged(what, slope, due, widest, "t", slack, doubt)
+
+
 @dataclass(frozen=True)
 class _Line:
     """A line through points: slope and value at 0, and the standard error of each."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab import catalog, config, launch
+from lab import catalog, config, launch, rate
 from lab.console import Silent
 from lab.experiment import assemble
 from lab.panel import setting
@@ -70,3 +70,19 @@ def test_rows_that_have_an_intercept_are_not_drawn_from_a_model_without(configs)
     (*_, last) = supposed(catalog.get("theorems", "information_equality")(), setting(experiment))
     assert last.what == "rows drawn from the model"
     assert not last.met
+
+
+def test_a_contraction_faster_than_promised_is_no_failure(configs, tmp_path):
+    """By symmetry almost nothing of the distance lies along the slowest direction of these rows."""
+    rows = "{kind: synthetic, task: multiclass, n: 20, d: 1, seed: 163}"
+    said, figures = verdict(
+        "ridge_contraction",
+        configs,
+        tmp_path,
+        {"data": rows, "ridge": 0.2, "steps": 100, "optimizer.lr": 2.6899971555427222},
+    )
+    assert said == "nothing can be told", figures
+    assert "slope -0.9094" in figures
+    slow = rate.Slope(-0.5, 0.01, 0, 30, 30)
+    assert rate.contraction("", slow, -0.7, 0.2, 0.0).holds is False
+    assert rate.contraction("", slow, -0.5, 0.2, 0.0).holds is True

@@ -104,7 +104,7 @@ class PeriodDoubling(Theorem):
             slope = rate.line(t[near], e[near].log())
             due = math.log(float(q))
             slack = lr * float(found.spectrum.values[0]) * math.expm1(NEAR) / float(q)
-            yield rate.judged(f"log ‖θ − θ*‖ against t, {where}", slope, due, abs(due) / 2 + slack, "t", slack)
+            yield rate.contraction(f"log ‖θ − θ*‖ against t, {where}", slope, due, abs(due) / 2 + slack, slack)
 
     def _cycle(self, problem: Problem, theta: Tensor, lr: float, lowest: int) -> Evidence:
         """Evidence of what gradient descent from θ on ends on: a cycle of some period that attracts, or no cycle."""

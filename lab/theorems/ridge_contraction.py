@@ -86,7 +86,7 @@ class RidgeContraction(Theorem):
         near = (drift <= NEAR) & (e > CLEAR * own)
         slack = max(math.log(float(q[near].max())) - due, 0.0) if bool(near.any()) else 0.0
         slope = rate.line(t[near], e[near].log())
-        yield rate.judged("log ‖θ − θ*‖ against t", slope, due, abs(due) / 4, "t", slack)
+        yield rate.contraction("log ‖θ − θ*‖ against t", slope, due, abs(due) / 4, slack)
 
     def picture(self, trail: Trail) -> str:
         (t, e), (_, own) = trail.column("distance"), trail.column("rounding")
