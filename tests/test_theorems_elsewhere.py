@@ -1,9 +1,12 @@
 """Theorems on runs off their own configs: what is true is not said to fail, and what is not supposed does not apply."""
 
+import re
+
 import pytest
 
 from lab import catalog, config, launch, rate
 from lab.console import Silent
+from lab.events import summary
 from lab.experiment import assemble
 from lab.panel import setting
 from lab.theorem import supposed
@@ -86,3 +89,12 @@ def test_a_contraction_faster_than_promised_is_no_failure(configs, tmp_path):
     slow = rate.Slope(-0.5, 0.01, 0, 30, 30)
     assert rate.contraction("", slow, -0.7, 0.2, 0.0).holds is False
     assert rate.contraction("", slow, -0.5, 0.2, 0.0).holds is True
+
+
+def test_tensorboard_shows_the_verdicts_as_a_table_with_its_cells_as_they_stand():
+    from markdown import markdown
+
+    words = "| theorem | figures |\n|---|---|\n| self_bound | \\|log μ\\| <b> *is* 0.3 |"
+    page = markdown(summary.text("", words).tensor.string_val[0].decode(), extensions=["markdown.extensions.tables"])
+    assert re.findall("<t[hd]>(.*)</t[hd]>", page) == ["theorem", "figures", "self_bound", "|log μ| &lt;b&gt; *is* 0.3"]
+    assert "<table>" not in markdown(summary.text("", "| a |").tensor.string_val[0].decode())
