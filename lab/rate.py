@@ -8,6 +8,9 @@ Limit       A curve y(x), x = log t, whose slope tends to a limit at least as fa
             the slope between its ends. A line through those against 1/x, read at 1/x = 0, is the limit if the approach
             is as slow as that; the last block's slope is it if the approach is over. The limit lies between: the
             interval runs from the one to the other, widened by the line's own interval at 0.
+Doubt       That approach is supposed, not proved: rows a little outside the margin leave a transient t^{−ε}, which no
+            window outlasts. So an interval of a limit that misses what is due by no more than `doubt` is evidence of
+            nothing either; only one that misses it by more says that the limit is another.
 
 An interval wider than asked for is evidence of nothing.
 
@@ -65,11 +68,18 @@ def limit(t: Tensor, y: Tensor, start: float) -> Slope | None:
 
 
 def judged(
-    what: str, slope: Slope | None, due: float, widest: float, unit: str = "log t", slack: float = 0.0
+    what: str,
+    slope: Slope | None,
+    due: float,
+    widest: float,
+    unit: str = "log t",
+    slack: float = 0.0,
+    doubt: float = 0.0,
 ) -> Evidence:
     """Evidence that a slope is what is due: it lies in its interval, widened by `slack`, a known bias of the fit.
 
-    An interval of a half-width above `widest` tells nothing; `unit` names x in the statement of the window.
+    An interval of a half-width above `widest` tells nothing, nor does one that what is due lies outside of by at most
+    `doubt`; `unit` names x in the statement of the window.
     """
     if slope is None:
         return untold(what, "there are too few steps to fit a slope to")
@@ -78,7 +88,18 @@ def judged(
     if not half <= widest:
         return untold(what, f"slope {slope.value:.4g} ± {half:.2g}, {window}")
     detail = f"slope {slope.value:.4g} ± {half:.2g} where {due:.4g} is due, {window}"
+    if half < abs(slope.value - due) <= half + doubt:
+        return untold(what, f"{detail}: it may yet come to be that")
     return Evidence(what, slope.value, due - half, due + half, detail)
+
+
+def contraction(what: str, slope: Slope | None, due: float, widest: float, slack: float) -> Evidence:
+    """Evidence that log of a distance falls against t at the slope that its slowest direction sets, in the limit.
+
+    A steeper one is no contradiction: what the slowest direction has of the distance may not show yet, or be none.
+    """
+    doubt = math.inf if slope is not None and slope.value < due else 0.0
+    return judged(what, slope, due, widest, "t", slack, doubt)
 
 
 @dataclass(frozen=True)

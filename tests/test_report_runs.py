@@ -1,5 +1,6 @@
 """The pages of runs hold their figures, ask nothing of the network, and stay whole whatever a run holds."""
 
+import base64
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 import lab
 from lab import launch
 from lab.cli import main
+from lab.report.chart import Axis
 from lab.report.plot import MOST, Level, Line, plot
 from lab.report.run import notebook
 from lab.runs import RunFolder
 
-VOID = {"meta"}
+VOID = {"meta", "img"}
 
 
 class Reader(HTMLParser):
@@ -47,7 +49,7 @@ class Reader(HTMLParser):
 
 def read(page: str) -> Reader:
     reader = Reader(page)
-    assert reader.links == []
+    assert [link for link in reader.links if not link.startswith("data:image/svg+xml;base64,")] == []
     assert "url(" not in page
     assert "<script" not in page
     return reader
@@ -176,3 +178,22 @@ def test_wrong_input_is_one_line_and_writes_nothing(case, root, here, capsys):
     assert (out, err.count("\n")) == ("", 1)
     assert expected in err
     assert list(here.iterdir()) == []
+
+
+def test_a_runs_page_shows_the_pictures_of_its_theorems(tiny, tmp_path):
+    run = launch.train({**tiny, "theorems": ["zero_start", "large_steps"], "probes": {}}, runs=tmp_path)
+    assert main(["report", str(run.path)]) == 0
+    page = (run.path / "report.html").read_text()
+    (link,) = read(page).links  # large_steps does not apply to softmax, and is not drawn
+    drawn = base64.b64decode(link.removeprefix("data:image/svg+xml;base64,"))
+    assert drawn == (run.path / "theorems" / "zero_start.svg").read_bytes()
+    assert "img-src data:" in page
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.9, 0.6), (-0.2, 1.1), (0.01, 0.2), (-7.3, 8.0), (2.1, 3.05)])
+def test_a_logarithmic_axis_has_three_ticks_at_least_each_with_its_own_number(low, high):
+    ticks = Axis("", log=True).ticks(low, high)
+    assert len(ticks) >= 3
+    for at, label in ticks:
+        assert low <= at <= high
+        assert float(label) == pytest.approx(10**at, rel=0.01)

@@ -169,8 +169,10 @@ def test_nothing_is_told_of_a_run_that_is_too_short(name, trails, configs):
 @pytest.mark.slow
 def test_a_stable_cycle_exists_below_two_in_one_dimension(configs, tmp_path):
     experiment = made("stable_cycle", configs, {"steps": 100, "probes": "{}"})
-    last = launch.launch(experiment, tmp_path, Silent(), []).folder.metrics()[-1]
+    run = launch.launch(experiment, tmp_path, Silent(), [])
+    last = run.folder.metrics()[-1]
     assert last["theorem/period_doubling/verdict"] == "held"
+    assert "from a start near θ*" in (run.path / "theorems" / "period_doubling.svg").read_text()
     assert "period: 2, with a multiplier of 0.4" in last["theorem/period_doubling/figures"]
     found = optimum(experiment.full, experiment.theta)
     assert 1 < experiment.config.optimizer["lr"] * float(found.spectrum.values[0]) < 2
@@ -248,5 +250,9 @@ def test_a_limit_is_read_off_a_curve_that_has_one_and_not_off_noise():
         assert rate.judged("", slope, due + 1, 0.3).holds is False
     noise = torch.randn(len(t), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert rate.judged("", rate.limit(t, noise, 70), 0.0, 0.3).holds is None
+    below = rate.Slope(0.9, 0.05, 0, 8, 50)
+    assert rate.judged("", below, 1.0, 0.3).holds is False
+    assert rate.judged("", below, 1.0, 0.3, doubt=0.1).holds is None
+    assert rate.judged("", below, 1.2, 0.3, doubt=0.1).holds is False
     assert rate.limit(t[:3], t[:3], 1) is None
     assert math.isclose(rate.line(t, 3 * t).value, 3)

@@ -9,6 +9,7 @@ from typing import Any
 from lab.record import Histogram, Picture
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#|])")
+_BAR = re.compile(r"(?<!\\)\|")  # between cells of a table
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,14 @@ def scalar(tag: str, value: float) -> Any:
 
 
 def text(tag: str, words: str) -> Any:
-    """Words to be read as they stand."""
-    return markdown(tag, escaped(words))
+    """Words to be read as they stand; those that are a Markdown table are shown as one, its cells as they stand."""
+    lines = words.split("\n")
+    if len(lines) < 3 or set(lines[1]) != {"|", "-"} or not all(line[:1] + line[-1:] == "||" for line in lines):
+        return markdown(tag, escaped(words))
+    cells = [[cell.strip().replace("\\|", "|") for cell in _BAR.split(line)[1:-1]] for line in lines]
+    return markdown(
+        tag, "\n".join(f"| {' | '.join(row if i == 1 else map(escaped, row))} |" for i, row in enumerate(cells))
+    )
 
 
 def escaped(words: str) -> str:

@@ -38,8 +38,14 @@ class Axis:
         """Round places between two, with their labels."""
         if self.log:
             step = max(1, math.ceil((high - low) / 8))
-            if high - low >= 1:
-                return [(at, f"1e{at}") for at in range(math.ceil(low), math.floor(high) + 1, step)]
+            decades: list[tuple[float, str]] = [
+                (at, f"1e{at}") for at in range(math.ceil(low), math.floor(high) + 1, step)
+            ]
+            if len(decades) > 2:
+                return decades
+            parts = (math.log10(m * 10.0**k) for k in range(math.floor(low), math.ceil(high)) for m in (1, 2, 5))
+            if len(few := [(at, f"{10**at:.3g}") for at in parts if low <= at <= high]) > 2:
+                return few
         raw = (high - low) / 6
         unit = 10 ** math.floor(math.log10(raw))
         step_by = next(unit * m for m in (1, 2, 5, 10) if unit * m >= raw)

@@ -200,7 +200,8 @@ _NIGHT = ("#56b4e9", "#ff9050", "#2fd0a0", "#e08cc8", "#f0e442", "#8fd0f5", "#a8
 STYLE = (
     ".lab-plot{--ground:#fff;--text:#1c2126;--rule:#d9dfe5;display:inline-block;width:100%;max-width:560px;margin:0;"
     "background:var(--ground);color:var(--text);font:13px/1.4 system-ui,sans-serif}"
-    ".lab-plot svg{width:100%;height:auto;display:block}.lab-plot text{font-size:11px;fill:var(--text)}"
+    ".lab-plot svg{width:100%;height:auto;display:block;overflow:visible}"
+    ".lab-plot text{font-size:11px;fill:var(--text)}"
     ".lab-plot figcaption{color:var(--text);font-size:13px}"
     ".lab-plot figcaption span{margin-left:.8em;white-space:nowrap}"
     ".lab-plot figcaption i{display:inline-block;width:1.2em;border-top:3px solid var(--colour);margin-right:.3em;"

@@ -1,5 +1,6 @@
 """`lab report`: a page of a run, or of several side by side, and `lab compare --html`."""
 
+import base64
 import json
 import math
 import re
@@ -52,11 +53,21 @@ def run_page(path: Path) -> str:
     body = [
         f'<div class="wide"><table>{told}</table></div>',
         section("Failed verdicts", table(["check", "first failure"], failures)),
+        section("Theorems", plots(*_theorems(path))),
         section("Course", plots(*run_plots(rows), scree(spectrum)), note),
         section("Config", *_config(folder)),
         section("Provenance", table(["", ""], list(_provenance(path).items()))),
     ]
     return sheet(f"{folder.name}: {path.name}", body, f"{path} · {versions()}")
+
+
+def _theorems(path: Path) -> list[str]:
+    """The pictures of the run's theorems, each an image with its own styles, which reach nothing else on the page."""
+    return [
+        f'<img alt="{escape(drawn.stem)}" style="max-width:100%" src="data:image/svg+xml;base64,'
+        f'{base64.b64encode(drawn.read_bytes()).decode()}">'
+        for drawn in sorted(path.glob("theorems/*.svg"))
+    ]
 
 
 def run_plots(rows: Rows) -> list[str]:

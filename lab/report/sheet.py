@@ -10,8 +10,11 @@ from lab.files import write_text
 from lab.report.plot import STYLE as PLOTS
 from lab.study.table import ABSENT, cell
 
-# Nothing is fetched, whatever a config or a message may hold.
-POLICY = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+# Nothing is fetched, whatever a config or a message may hold; pictures are in the page itself.
+POLICY = (
+    '<meta http-equiv="Content-Security-Policy" '
+    "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
+)
 STYLE = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1c2126;--soft:#5b6670;--line:#d9dfe5;--wash:#f5f7f9;
 --good:#1b6ca8;--bad:#b3001b}

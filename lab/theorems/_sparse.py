@@ -23,11 +23,14 @@ def not_begun(t: Tensor, loss: Tensor) -> Evidence | None:
     """Evidence of nothing where the loss of separable rows does not fall as 1/t yet from step √T on, T the last.
 
     From some step on 1/L_{t+1} is 1/L_t and a bounded number more (see large_steps), so that 1/L grows linearly once
-    what it began with is small beside that: tenfold over the window is asked for. A long step may overshoot far enough
-    for that to take thousands.
+    what it began with is small beside that: tenfold over the window is asked for, and the root of that over its later
+    half. A long step may overshoot far enough for that to take thousands, or fall from one plateau onto another.
     """
     if len(t) < 2:
         return untold("the fall as 1/t", "the run is too short")
-    window = loss[t >= float(t[-1]) ** 0.5]
-    grown = float(window[0] / window[-1])
-    return None if grown >= BEGUN else untold("the fall as 1/t", f"the loss fell {grown:.3g} times only since √T")
+    for share, least in ((0.5, BEGUN), (0.75, BEGUN**0.5)):
+        window = loss[t >= float(t[-1]) ** share]
+        grown = float(window[0] / window[-1])
+        if not grown >= least:
+            return untold("the fall as 1/t", f"the loss fell {grown:.3g} times only since T^{share:g}")
+    return None

@@ -2,8 +2,9 @@
 
 Statement   L(θ_t) falls as 1/t, and λ₁(∇²L(θ_t)) with it: on logarithmic axes both have the slope −1 in the limit.
 Source      Soudry, Hoffer, Nacson, Gunasekar & Srebro, JMLR 19 (2018), Theorem 5 (the loss); Wu, Braverman & Lee,
-            NeurIPS (2023), for any lr. λ₁ between two multiples of L: self_bound, and below.
-Conditions  A plain σ or softmax of a linear model, no ridge, full batch, plain gradient descent, separable rows.
+            NeurIPS (2023), for any lr of σ. λ₁ between two multiples of L: self_bound, and below.
+Conditions  A plain σ or softmax of a linear model, no ridge, full batch, plain gradient descent, separable rows; for
+            softmax lr < 2/B (see monotone_descent).
 Quantity    L and λ₁ at steps that are equally far apart in log t.
 Prediction  The limit of d log L/d log t is −1, and that of d log λ₁/d log t too, fitted from step √T on (T the last).
 Proof idea  θ_t = ŵ log t + O(1), ŵ the maximum-margin vector: support vectors have logits log t + O(1), so ℓ ≈ e^{−z} =
@@ -22,6 +23,7 @@ from lab.theorems import _sparse
 from lab.theorems._conditions import gradient_descent, no_ridge, plain_loss
 from lab.theorems._separable import separable
 from lab.theorems._spectra import hessian
+from lab.theorems.monotone_descent import short_for_softmax
 
 WIDEST = 0.15  # the half-width of an interval that still tells a slope of −1 from one of −0.85
 
@@ -36,6 +38,7 @@ class Flattening(Theorem):
         yield plain_loss(setting)
         yield no_ridge(setting)
         yield from gradient_descent(setting)
+        yield from short_for_softmax(setting)
         yield separable(setting)
 
     def measure(self, step: Step) -> Mapping[str, float]:
@@ -51,7 +54,7 @@ class Flattening(Theorem):
         for what, quantity in (("log L", "loss"), ("log λ₁", "lambda_1")):
             t, values = trail.column(quantity)
             slope = rate.limit(t, values.log(), float(t[-1]) ** 0.5)
-            yield rate.judged(f"{what} against log t", slope, -1.0, WIDEST)
+            yield rate.judged(f"{what} against log t", slope, -1.0, WIDEST, doubt=WIDEST)
 
     def picture(self, trail: Trail) -> str:
         (t, loss), (_, lambda_1) = trail.column("loss"), trail.column("lambda_1")

@@ -15,6 +15,8 @@ Proof idea  VᵀHV = (1/N) Σ Var_{p_n}(x_nᵀV), a sum of variances: 0 exactly 
 
 from collections.abc import Iterator, Mapping
 
+import torch
+
 from lab.evidence import Evidence, untold
 from lab.probe import Step
 from lab.report.chart import Axis, Curve, chart
@@ -52,8 +54,9 @@ class HessianRank(Theorem):
         (t, last), (_, beyond), (_, shift), (_, radius) = (
             trail.column(quantity) for quantity in ("last", "beyond", "shift", "radius")
         )
-        yield at_most("eigenvalues beyond the rank", beyond / radius, 1.0, t, "of what cannot be told from 0")
-        yield at_most("the common shift's curvature", shift / radius, 1.0, t, "of what cannot be told from 0")
+        least = torch.finfo(radius.dtype).tiny  # ∇²L is exactly 0 where every p rounds to 0 or 1: 0 of 0 is no excess
+        for what, size in (("eigenvalues beyond the rank", beyond), ("the common shift's curvature", shift)):
+            yield at_most(what, size / radius.clamp(min=least), 1.0, t, "of what cannot be told from 0")
         clear = last > radius
         if not len(t) or not bool(clear.all()):
             yield untold("the last eigenvalue before", f"it is above rounding at {int(clear.sum())} of {len(t)} steps")

@@ -5,8 +5,8 @@ Statement   Where the rows were drawn from the model, the mean outer product of 
 Source      White, Econometrica 50 (1982) 1–25, Theorem 4.1: the information matrix test; Chesher (1983), Lancaster
             (1984) for its variance.
 Conditions  A plain softmax, or a plain σ with one logit, of a linear model; no ridge; rows drawn from the model
-            (data.kind synthetic, not separable); rows that overlap; at least 20 rows for each of the R dimensions of
-            H's range.
+            (data.kind synthetic, not separable, with an intercept); rows that overlap; at least 20 rows for each of the
+            R dimensions of H's range.
 Quantity    d_n = ∇ℓ_nᵀ H⁺ ∇ℓ_n − tr H⁺H_n at θ̂, H_n being row n's Hessian; its mean is tr H⁺(OPG − H). And the
             relative distance ‖OPG − H‖/‖H‖ over the first N/64, N/32, …, N rows, each with its own θ̂.
 Prediction  √N·mean d over its standard deviation is standard normal for large N: within 3.29, as it is in 999 of 1,000
@@ -49,8 +49,10 @@ class InformationEquality(Theorem):
         yield plain_loss(setting)
         yield one_label(setting)
         yield no_ridge(setting)
-        drawn = setting.data["kind"] == "synthetic" and not setting.data.get("separable")
-        yield Condition("rows drawn from the model", drawn, f"data.kind {setting.data['kind']}")
+        data = setting.data
+        drawn = data["kind"] == "synthetic" and not data.get("separable") and bool(data.get("intercept"))
+        figure = f"data.kind {data['kind']}{'' if data.get('intercept') else ', and no intercept, which they have'}"
+        yield Condition("rows drawn from the model", drawn, figure)
         yield has_minimum(setting)
         need = ROWS * math.prod(setting.problem.shape)
         yield Condition(f"at least {need} rows", need <= setting.problem.N, f"N = {setting.problem.N}")

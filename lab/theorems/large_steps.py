@@ -78,8 +78,7 @@ class LargeSteps(Theorem):
         else:
             yield untold(what, f"{detail}, which are too few for it to grow")
         margin, R2 = max_margin(setting.problem, setting.loss).lower, setting.problem.longest_row**2
-        N, lr = setting.problem.N, setting.lr
-        low = min(1 / (lr * R2), math.log(2) / N)
+        lr, low = setting.lr, threshold(setting, R2)
         tau = last_rise(R2, margin, lr, low)
         settled = torch.nonzero(loss <= low)
         rises = t[1:][loss.diff() > own[1:] + own[:-1]]
@@ -104,10 +103,19 @@ class LargeSteps(Theorem):
             Curve("loss", t + 1, loss),
             Curve("gradient descent on its quadratic model", told + 1, model, "dashed"),
         ]
-        if len(t) > 1:
-            curves.append(Curve("1/t", t[1:] + 1, loss[-1] * t[-1] / t[1:], "dashed"))
+        margin, R2 = max_margin(trail.setting.problem, trail.setting.loss).lower, trail.setting.problem.longest_row**2
+        settled = torch.nonzero(loss <= threshold(trail.setting, R2))
+        if len(settled):
+            s = int(settled[0])
+            bound = 8 / (margin**2 * trail.setting.lr * (t[s + 1 :] - t[s]))
+            curves.append(Curve("8/(γ²·lr·k), k steps after it settled", t[s + 1 :] + 1, bound, "dashed"))
         title = f"Too long for the curvature, and all is well (lr = {trail.setting.lr:g})"
         return chart(title, Axis("step + 1", log=True), Axis("loss", log=True), curves)
+
+
+def threshold(setting: Setting, R2: float) -> float:
+    """min(1/(ηR²), log 2/N), below which the loss falls for good."""
+    return min(1 / (setting.lr * R2), math.log(2) / setting.problem.N)
 
 
 def model_above(setting: Setting, t: float) -> bool:

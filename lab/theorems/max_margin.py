@@ -1,14 +1,16 @@
 """Gradient descent finds the widest margin.   Separable rows, no ridge; û the unit separator of the widest margin γ.
 
-Statement   θ_t = (û/γ) log t + ρ_t with ρ_t bounded: ‖θ_t‖ grows as (1/γ) log t, and θ_t/‖θ_t‖ tends to û as 1/log t.
+Statement   θ_t = (û/γ) log t + ρ_t with ρ_t bounded, for all rows but a set of measure zero (where it may grow as log
+            log t): ‖θ_t‖ grows as (1/γ) log t, and θ_t/‖θ_t‖ tends to û as 1/log t.
 Source      Soudry, Hoffer, Nacson, Gunasekar & Srebro, JMLR 19 (2018), Theorems 3 (binary) and 7 (softmax); Wu,
             Braverman & Lee, NeurIPS (2023), for any lr of σ.
 Conditions  A plain σ or softmax of a linear model, no ridge, full batch, plain gradient descent, separable rows; for
             softmax lr < 2/B (see monotone_descent).
 Quantity    ‖θ_t‖, the part of θ_t that is perpendicular to û, and ‖θ_t/‖θ_t‖ − û‖; û and γ by scikit-learn's
             support-vector machine, in an interval that its dual proves.
-Prediction  d‖θ‖/d log t tends to 1/γ, and the slope of the perpendicular part to 0, both in units of 1/γ and fitted
-            from step √T on. The distance of the directions is then perpendicular part over norm: as 1/log t.
+Prediction  d‖θ‖/d log t tends to 1/γ, and the slopes of the perpendicular part and of the distance of the directions
+            times log t to 0: all in units of 1/γ and fitted from step √T on. While ρ_t is larger than log t, or a slope
+            is on its way (see lab.rate), nothing can be told.
 Proof idea  In the limit −∇L is a combination of support vectors weighted by e^{−z}. A direction in which θ/‖θ‖ is
             stationary is one of its own gradients': a combination of support vectors with weights ≥ 0, which are the
             optimality conditions of the support-vector machine. With e^{−z} ∼ 1/t each step adds O(1/t): log t in all.
@@ -25,9 +27,11 @@ from lab.theorem import Condition, Setting, Theorem, Trail
 from lab.theorems import _sparse
 from lab.theorems._conditions import gradient_descent, no_ridge, plain_loss
 from lab.theorems._separable import Margin, max_margin, separable
-from lab.theorems.monotone_descent import ceiling
+from lab.theorems.monotone_descent import short_for_softmax
 
 WIDEST = 0.15  # of 1/γ
+FAR = 2.0  # γ‖θ‖/log t, or its inverse, at the end: beyond it ρ_t is larger than log t, whose slope it hides
+WIDE = 0.5  # ‖θ/‖θ‖ − û‖ where the window begins: beyond it ‖θ‖ is as much θ's perpendicular part as log t
 SURE = 1e-3  # how well the margin must be known: far better than the slopes
 
 
@@ -41,9 +45,7 @@ class MaxMargin(Theorem):
         yield plain_loss(setting)
         yield no_ridge(setting)
         yield from gradient_descent(setting)
-        if setting.loss == "softmax":
-            product = setting.lr * ceiling(setting)
-            yield Condition("lr below 2/B", product < 2, f"lr·B = {product:.4g}")
+        yield from short_for_softmax(setting)
         yield separable(setting)
 
     def measure(self, step: Step) -> Mapping[str, float]:
@@ -77,13 +79,21 @@ class MaxMargin(Theorem):
             yield untold("the widest margin", f"it is known between {gamma:.4g} and {float(high[0]):.4g} only")
             return
         start = float(t[-1]) ** 0.5
-        slack = float(high[0] / low[0]) - 1
-        yield rate.judged("γ‖θ‖ against log t", rate.limit(t, gamma * norm, start), 1.0, WIDEST, slack=slack)
-        yield rate.judged("γ‖θ⊥‖ against log t", rate.limit(t, gamma * across, start), 0.0, WIDEST, slack=margin.error)
-        early, late = (float(apart[i] * t[i].log()) for i in (int((t >= start).nonzero()[0]), len(t) - 1))
-        detail = f"{float(apart[-1]):.3g} from the support-vector machine's; times log t {early:.3g}, then {late:.3g}"
-        # Where ‖θ⊥‖ is bounded and γ‖θ‖ ~ log t, distance × log t is bounded: within a factor of 2 over the window.
-        yield Evidence("the direction", late / early, 0.0, 2.0, detail)
+        first = int((t >= start).nonzero()[0])
+        come, angle = gamma * float(norm[-1]) / math.log(float(t[-1])), float(apart[first])
+        if not 1 / FAR <= come <= FAR or angle > WIDE:
+            far = f"γ‖θ‖ is {come:.3g} log t, and θ was {angle:.3g} from its direction at step {int(t[first])}"
+            yield untold("the growth as log t", f"{far}: the first steps' doing still")
+            return
+        for what, quantity, due, slack in (
+            ("γ‖θ‖", gamma * norm, 1.0, float(high[0] / low[0]) - 1),
+            ("γ‖θ⊥‖", gamma * across, 0.0, margin.error),
+            ("‖θ/‖θ‖ − û‖ log t", apart * t.log(), 0.0, margin.error),
+        ):
+            slope = rate.limit(t, quantity, start)
+            falls = slope is not None and slope.value < due == 0.0  # what is bounded may fall for as long as it likes
+            doubt = math.inf if falls else WIDEST
+            yield rate.judged(f"{what} against log t", slope, due, WIDEST, slack=slack, doubt=doubt)
 
     def picture(self, trail: Trail) -> str:
         (t, apart), (_, norm) = trail.column("apart"), trail.column("norm")

@@ -30,6 +30,18 @@ def ceiling(setting: Setting) -> float:
     return CEILING[setting.loss] * (float(found.values[0]) + found.radius) + setting.problem.ridge
 
 
+def short(setting: Setting) -> Condition:
+    """lr < 2/B."""
+    product = setting.lr * ceiling(setting)
+    return Condition("lr below 2/B", product < 2, f"lr·B = {product:.4g}")
+
+
+def short_for_softmax(setting: Setting) -> Iterator[Condition]:
+    """lr < 2/B for softmax; for σ separable rows are led to the same limit by any lr (Wu, Braverman & Lee 2023)."""
+    if setting.loss == "softmax":
+        yield short(setting)
+
+
 class MonotoneDescent(Theorem):
     """Below 2 over the largest curvature that there can be, the loss falls at every step."""
 
@@ -39,8 +51,7 @@ class MonotoneDescent(Theorem):
     def conditions(self, setting: Setting) -> Iterator[Condition]:
         yield plain_loss(setting)
         yield from gradient_descent(setting)
-        product = setting.lr * ceiling(setting)
-        yield Condition("lr below 2/B", product < 2, f"lr·B = {product:.4g}")
+        yield short(setting)
 
     def measure(self, step: Step) -> Mapping[str, float]:
         g, lr, u = float(step.gradient.norm()), step.lr or 0.0, torch.finfo(step.theta.dtype).eps / 2

@@ -48,7 +48,7 @@ class NewtonConvergence(Theorem):
         here = hessian(problem, theta, vectors=True)
         assert here.vectors is not None
         kept = here.values > here.radius
-        A = here.vectors[:, kept] / here.values[kept].sqrt()  # AᵀHA = I on H's range
+        A = (here.vectors[:, kept] / here.values[kept].sqrt()).to(theta)  # AᵀHA = I on H's range
         own = A.T.abs() @ gradient_bound(problem, theta).reshape(-1)
         found = {"decrement": float((A.T @ step.gradient.reshape(-1)).norm()), "floor": float(own.norm())}
         if step.after is None or torch.equal(step.after, theta):

@@ -89,7 +89,9 @@ class PeriodDoubling(Theorem):
         least = float((one / own[-len(one) :])[half:].min())
         where = f"lr·λ₁ = {product:.4g}"
         moving = f"its steps are at least {least:.2g} times rounding over the last half, {where}"
-        if product > 2:
+        if product > 2 and not float(e[0]) > CLEAR * float(own[0]):
+            yield untold("the minimum repels", f"training began at it, {where}")
+        elif product > 2:
             yield Evidence("the minimum repels", least, CLEAR, math.inf, moving)
             yield self._cycle(problem, trail.theta, lr, lowest=2)
         elif least > CLEAR and not bool(((drift <= NEAR) & (e > CLEAR * own)).any()):
@@ -102,7 +104,7 @@ class PeriodDoubling(Theorem):
             slope = rate.line(t[near], e[near].log())
             due = math.log(float(q))
             slack = lr * float(found.spectrum.values[0]) * math.expm1(NEAR) / float(q)
-            yield rate.judged(f"log ‖θ − θ*‖ against t, {where}", slope, due, abs(due) / 2 + slack, "t", slack)
+            yield rate.contraction(f"log ‖θ − θ*‖ against t, {where}", slope, due, abs(due) / 2 + slack, slack)
 
     def _cycle(self, problem: Problem, theta: Tensor, lr: float, lowest: int) -> Evidence:
         """Evidence of what gradient descent from θ on ends on: a cycle of some period that attracts, or no cycle."""
@@ -125,27 +127,39 @@ class PeriodDoubling(Theorem):
         return Evidence("the orbit's period", float(period) if multiplier < 1 else 0.0, lowest, math.inf, detail)
 
     def picture(self, trail: Trail) -> str:
-        """The bifurcation diagram: where gradient descent from θ₀ ends up, for lr·λ₁ from 1 to 4."""
+        """The bifurcation diagram: where gradient descent from θ₀ ends up, for lr·λ₁ from 1 on.
+
+        Where this run is below 2 it ends there, and shows where a start near θ* leads as well.
+        """
         problem, start = trail.setting.problem, trail.setting.start
         found = optimum(problem, torch.zeros_like(start))
         if found is None:
             return ""
-        products = torch.linspace(1.0, 4.0, 241, dtype=start.dtype)
-        lr = products / found.spectrum.values[0].to(start)
-        # K = 1, so that every step length can be a column of its own: labels of one problem, each for itself.
-        wide = replace(problem, y=problem.y.expand(-1, len(lr)), outputs=len(lr))
-        theta = start.expand(-1, len(lr)).clone()
-        x, y = [], []
-        for t in range(600):
-            theta = theta - lr * wide.gradient(theta)
-            if t >= 552:
-                x.append(products)
-                y.append((theta - found.theta)[0])
         here = trail.setting.lr * float(found.spectrum.values[0])
-        values = torch.cat(y)
-        rail = torch.linspace(float(values.min()), float(values.max()) or 1.0, 40)
-        curves = (
-            Curve("where gradient descent ends, in θ₁ − θ₁*", torch.cat(x), values, "dots"),
-            Curve(f"this run, lr·λ₁ = {here:.3g}", [here] * len(rail), rail, "dashed"),
-        )
-        return chart("Period doubling starts at lr·λ₁ = 2", Axis("lr·λ₁"), Axis("θ₁ − θ₁*"), curves)
+        products = torch.linspace(1.0, 4.0 if here > 2 else 2.2, 241, dtype=start.dtype)
+        lr = products / found.spectrum.values[0].to(start)
+        x, y = _ends(problem, start, lr, found.theta)
+        curves = [
+            Curve("where gradient descent ends, in θ₁ − θ₁*", lr.new_tensor(x) * found.spectrum.values[0], y, "dots")
+        ]
+        title = "Period doubling starts at lr·λ₁ = 2"
+        if here <= 2:
+            title = "Where gradient descent ends, before and after lr·λ₁ = 2"
+            x, near = _ends(problem, found.theta + 0.01, lr, found.theta)
+            curves.append(Curve("from a start near θ*", lr.new_tensor(x) * found.spectrum.values[0], near, "dots"))
+        rail = torch.linspace(min(y), max(y) or 1.0, 40)
+        curves.append(Curve(f"this run, lr·λ₁ = {here:.3g}", [here] * len(rail), rail, "dashed"))
+        return chart(title, Axis("lr·λ₁"), Axis("θ₁ − θ₁*"), curves)
+
+
+def _ends(problem: Problem, start: Tensor, lr: Tensor, optimum: Tensor) -> tuple[list[float], list[float]]:
+    """Step lengths, and θ₁ − θ₁* at the last 48 of 600 steps from `start` with each."""
+    # K = 1, so that every step length can be a column of its own: labels of one problem, each for itself.
+    wide = replace(problem, y=problem.y.expand(-1, len(lr)), outputs=len(lr))
+    theta = start.expand(-1, len(lr)).clone()
+    ends = []
+    for t in range(600):
+        theta = theta - lr * wide.gradient(theta)
+        if t >= 552:
+            ends.append((theta - optimum)[0])
+    return lr.repeat(len(ends)).tolist(), torch.cat(ends).tolist()

@@ -86,13 +86,14 @@ class RidgeContraction(Theorem):
         near = (drift <= NEAR) & (e > CLEAR * own)
         slack = max(math.log(float(q[near].max())) - due, 0.0) if bool(near.any()) else 0.0
         slope = rate.line(t[near], e[near].log())
-        yield rate.judged("log ‖θ − θ*‖ against t", slope, due, abs(due) / 4, "t", slack)
+        yield rate.contraction("log ‖θ − θ*‖ against t", slope, due, abs(due) / 4, slack)
 
     def picture(self, trail: Trail) -> str:
         (t, e), (_, own) = trail.column("distance"), trail.column("rounding")
         kappa = _largest(trail.setting) / trail.setting.problem.ridge
         middle = len(t) // 2
         line = e[middle] * ((kappa - 1) / (kappa + 1)) ** (t - t[middle]) if len(t) else e
+        line = torch.where(line > own / 1e4, line, math.nan)  # below rounding it has nothing to be held against
         curves = (
             Curve("‖θ − θ*‖", t, e),
             Curve(f"((κ − 1)/(κ + 1))ᵗ, κ = {kappa:.3g}", t, line, "dashed"),

@@ -1,0 +1,100 @@
+"""Theorems on runs off their own configs: what is true is not said to fail, and what is not supposed does not apply."""
+
+import re
+
+import pytest
+
+from lab import catalog, config, launch, rate
+from lab.console import Silent
+from lab.events import summary
+from lab.experiment import assemble
+from lab.panel import setting
+from lab.theorem import supposed
+
+
+def made(name, configs, *changes):
+    texts = [
+        f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+        for each in changes
+        for key, value in each.items()
+    ]
+    return assemble(config.load(configs / "theorems" / f"{name}.yaml", texts))
+
+
+def verdict(name, configs, tmp_path, *changes):
+    """What the last row says of a theorem on its own config, changed."""
+    lean = {"theorems": f"[{name}]", "probes": "{}"}
+    last = launch.launch(made(name, configs, lean, *changes), tmp_path, Silent(), []).folder.metrics()[-1]
+    return last[f"theorem/{name}/verdict"], last[f"theorem/{name}/figures"]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4])
+def test_a_rate_that_is_not_reached_yet_is_no_failure(seed, configs, tmp_path):
+    """Three hundred steps on other rows, where each slope is still on its way."""
+    rows = {"data.seed": seed, "data.d": 2, "optimizer.lr": 2.0, "steps": 300, "theorems": "[flattening, max_margin]"}
+    last = launch.launch(made("max_margin", configs, rows), tmp_path, Silent(), []).folder.metrics()[-1]
+    for name in ("flattening", "max_margin"):
+        assert last[f"theorem/{name}/verdict"] in ("held", "nothing can be told"), last[f"theorem/{name}/figures"]
+
+
+@pytest.mark.parametrize(("lr", "applies"), [(0.5, True), (5.0, False)])
+def test_flattening_of_softmax_supposes_short_steps(lr, applies, tiny):
+    rows = {"kind": "synthetic", "task": "multiclass", "n": 20, "d": 3, "separable": True}
+    changes = {"data": rows, "loss": {"kind": "softmax"}, "optimizer": {"kind": "sgd", "lr": lr}, "probes": {}}
+    found = supposed(catalog.get("theorems", "flattening")(), setting(assemble(config.from_mapping(tiny | changes))))
+    assert all(condition.met for condition in found) is applies
+    assert any(condition.what == "lr below 2/B" for condition in found)
+
+
+def test_a_rank_is_not_told_where_the_hessian_is_exactly_zero(configs, tmp_path):
+    """Large columns saturate every p in float32: no eigenvalue is above its radius, and both are 0."""
+    far = {"dtype": "float32", "steps": 3, "optimizer.lr": 3.8, "data.standardize": False}
+    said, figures = verdict("hessian_rank", configs, tmp_path, far)
+    assert said == "nothing can be told", figures
+    assert "the last eigenvalue before" in figures
+
+
+def test_newton_is_measured_in_float32_too(configs, tmp_path):
+    said, figures = verdict("newton_convergence", configs, tmp_path, {"dtype": "float32"})
+    assert said in ("held", "nothing can be told"), figures
+
+
+def test_a_minimum_that_training_begins_at_cannot_be_seen_to_repel(configs, tmp_path):
+    rows = tmp_path / "even.csv"
+    rows.write_text("x,label\n1,yes\n-1,yes\n1,no\n-1,no\n")
+    data = f"{{kind: csv, path: {rows}, target: label, standardize: false, intercept: false}}"
+    said, figures = verdict("period_doubling", configs, tmp_path, {"data": data, "steps": 20, "optimizer.lr": 10})
+    assert said == "nothing can be told", figures
+    assert "training began at it, lr·λ₁ = 2.5" in figures
+
+
+def test_rows_that_have_an_intercept_are_not_drawn_from_a_model_without(configs):
+    experiment = made("information_equality", configs, {"data.n": 2000, "data.intercept": False})
+    (*_, last) = supposed(catalog.get("theorems", "information_equality")(), setting(experiment))
+    assert last.what == "rows drawn from the model"
+    assert not last.met
+
+
+def test_a_contraction_faster_than_promised_is_no_failure(configs, tmp_path):
+    """By symmetry almost nothing of the distance lies along the slowest direction of these rows."""
+    rows = "{kind: synthetic, task: multiclass, n: 20, d: 1, seed: 163}"
+    said, figures = verdict(
+        "ridge_contraction",
+        configs,
+        tmp_path,
+        {"data": rows, "ridge": 0.2, "steps": 100, "optimizer.lr": 2.6899971555427222},
+    )
+    assert said == "nothing can be told", figures
+    assert "slope -0.9094" in figures
+    slow = rate.Slope(-0.5, 0.01, 0, 30, 30)
+    assert rate.contraction("", slow, -0.7, 0.2, 0.0).holds is False
+    assert rate.contraction("", slow, -0.5, 0.2, 0.0).holds is True
+
+
+def test_tensorboard_shows_the_verdicts_as_a_table_with_its_cells_as_they_stand():
+    from markdown import markdown
+
+    words = "| theorem | figures |\n|---|---|\n| self_bound | \\|log μ\\| <b> *is* 0.3 |"
+    page = markdown(summary.text("", words).tensor.string_val[0].decode(), extensions=["markdown.extensions.tables"])
+    assert re.findall("<t[hd]>(.*)</t[hd]>", page) == ["theorem", "figures", "self_bound", "|log μ| &lt;b&gt; *is* 0.3"]
+    assert "<table>" not in markdown(summary.text("", "| a |").tensor.string_val[0].decode())
