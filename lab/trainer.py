@@ -71,8 +71,9 @@ class Session:
         self.start, state = folder.load_checkpoint()
         self.t = self.start
         folder.rewind(self.start)
-        self.failures = _first_failures(folder.metrics())
-        self._board = TensorBoard(folder.path, self.start, opening(experiment.config, folder.provenance()))
+        rows = folder.metrics()
+        self.failures = _first_failures(rows)
+        self._board = TensorBoard(folder.path, self.start, opening(experiment.config, folder.provenance()), rows)
         self._sinks: list[Sink] = [JsonLines(folder.path / "metrics.jsonl"), self._board]
         for sink in self._sinks:
             closing.callback(sink.close)
