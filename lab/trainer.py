@@ -150,7 +150,7 @@ class Session:
             row[tag] = reading.ratio
             if not reading.passed:
                 first = tag not in self.failures
-                words = str(diagnosed(reading) if first else reading)
+                words = str(diagnosed(reading)) if first else f"{reading}; first at {self.failures[tag]}"
                 row[tag + FAILURE] = words
                 if first:
                     self.failures[tag] = f"step {visit.t}: {words}"
