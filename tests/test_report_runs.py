@@ -17,7 +17,7 @@ from lab.report.plot import MOST, Level, Line, plot
 from lab.report.run import notebook
 from lab.runs import RunFolder
 
-VOID = {"meta"}
+VOID = {"meta", "wbr"}
 
 
 class Reader(HTMLParser):
