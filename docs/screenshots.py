@@ -20,27 +20,30 @@ from lab import launch  # noqa: E402
 from lab.board import board_flags  # noqa: E402
 from lab.events.server import serve  # noqa: E402
 
-SIZE = (1500, 940)
+WIDTH = 1500
 CARDS = "tf-custom-scalar-multi-line-chart-card, tf-custom-scalar-margin-chart-card"
-# Of each picture: which runs, which dashboard, and what is there when it is complete.
+# Of each picture: which runs, which dashboard, how high, and what is there when it is complete.
 DRAWN = "filter(e => every('path', e.shadowRoot).length > 4)"
 SHOTS = {
     "charts": (
         "digits",
         "custom_scalars",
+        1640,
         f"every('{CARDS}').length > 8"
-        f" && every('{CARDS}').slice(0, 6).every(e => /Matches \\([1-9]/.test(e.shadowRoot.textContent))",
+        f" && every('{CARDS}').slice(0, 9).every(e => /Matches \\([1-9]/.test(e.shadowRoot.textContent))",
     ),
-    "pictures": ("digits", "images", "every('img').filter(i => i.naturalWidth > 300).length >= 4"),
-    "histograms": ("digits", "histograms", f"every('vz-histogram-timeseries').{DRAWN}.length >= 5"),
-    "settings": ("breast_cancer", "hparams", "every('tf-hparams-table-view').length > 0"),
+    "pictures": ("digits", "images", 1040, "every('img').filter(i => i.naturalWidth > 300).length >= 4"),
+    "histograms": ("digits", "histograms", 720, f"every('vz-histogram-timeseries').{DRAWN}.length >= 5"),
+    "settings": ("breast_cancer", "hparams", 560, "every('tf-hparams-table-view').length > 0"),
 }
+PROBES = {"hessian": {"every": 12}, "spectrum": {"every": 2}, "histograms": {"every": 4}, "waterfall": {"every": 12}}
+UNSMOOTHED = "every('tf-custom-scalar-dashboard').forEach(e => { e._smoothingWeight = 0 })"  # the numbers as they are
 
 
 def train(root: Path) -> None:
     """The runs that are shown."""
     configs = HERE.parent / "configs"
-    launch.train(configs / "digits.yaml", runs=root, steps=24, probes={"hessian": None, "spectrum": {"every": 2}})
+    launch.train(configs / "digits.yaml", runs=root, steps=24, data={"validation": 0.2}, probes=PROBES)
     for lr in (0.1, 0.5):
         for seed in (0, 1):
             launch.train(configs / "breast_cancer.yaml", runs=root, seed=seed, steps=20, optimizer={"lr": lr})
@@ -49,12 +52,12 @@ def train(root: Path) -> None:
 def shoot(root: Path) -> None:
     """Open each dashboard and save what is to be seen."""
     urls = {name: serve([*board_flags([root / name], root), "--port=0"]) for name in ("digits", "breast_cancer")}
-    with Browser(SIZE) as browser:
-        for name, (runs, dashboard, complete) in SHOTS.items():
+    for name, (runs, dashboard, height, complete) in SHOTS.items():
+        with Browser((WIDTH, height)) as browser:
             url = f"{urls[runs]}#{dashboard}"
-            browser.open("about:blank")
             browser.open(url)
             browser.wait(complete, seconds=400)
+            browser.evaluate(UNSMOOTHED)
             time.sleep(3)  # what has just come in is drawn
             path = HERE / f"{name}.png"
             browser.shoot(path)

@@ -1,6 +1,7 @@
 """The command line: `lab VERB`, for every verb in lab/verbs."""
 
 import argparse
+import errno
 import inspect
 import os
 import sys
@@ -12,6 +13,7 @@ from lab.errors import InputError, guess
 from lab.verb import Verb
 
 INTERRUPTED = 130
+_OF_THE_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM)  # what even asking for a path can meet
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,6 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # as when piped into `head`: nobody reads on, so nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None or error.errno not in _OF_THE_NAME:
+            raise
+        print(f"{error.filename!r}: {error.strerror}; name another file or folder", file=sys.stderr)
+        return 2
 
 
 def _parsed(argv: Sequence[str]) -> argparse.Namespace:

@@ -1,13 +1,16 @@
 """Files that are whole or absent: written under a temporary name, synced to disk, then renamed into place."""
 
 import os
+import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
 
 PARTIAL = ".part"  # the ending of a temporary name: what a killed process may leave behind, and may be deleted
+_DAY = 86_400  # seconds, in which whoever makes something under a temporary name has long ended
 
 
 @contextmanager
@@ -45,3 +48,11 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def clear_away(folder: Path) -> None:
+    """Delete what killed processes left half made in `folder`: hidden, under a temporary name, and a day old."""
+    for left in folder.glob(f".*{PARTIAL}"):
+        with suppress(OSError):  # another process clears it away too
+            if time.time() - left.stat().st_mtime > _DAY:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()

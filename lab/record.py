@@ -143,6 +143,11 @@ def plain(value: Any) -> Any:
     return value
 
 
+def inside(lower: float, upper: float, value: float | None) -> float:
+    """`value`, which was known at an earlier step, as far as the interval lets it; its middle where none was known."""
+    return lower + (upper - lower) / 2 if value is None else min(max(value, lower), upper)
+
+
 def row_of(step: int, readings: Readings) -> Row:
     """The readings with their step.  Raises TypeError for what is no reading, ValueError for the tag `step`."""
     for tag, value in readings.items():

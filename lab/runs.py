@@ -24,7 +24,7 @@ from secrets import token_hex
 from typing import Any, Literal
 
 from lab.errors import InputError
-from lab.files import PARTIAL, replacing, sync_folder, write_text
+from lab.files import PARTIAL, clear_away, replacing, sync_folder, write_text
 from lab.record import Row, plain, read_jsonl
 
 Status = Literal["running", "finished", "failed", "interrupted", "diverged"]
@@ -67,6 +67,7 @@ class RunFolder:
             raise InputError(
                 f"{root}: cannot make a run here ({error.strerror}); choose a folder with --runs"
             ) from None
+        clear_away(parent)
         try:
             write_text(building.path / "config.yaml", config_yaml)
             write_text(building.path / "provenance.json", _json(provenance))
@@ -152,7 +153,11 @@ class RunFolder:
         raise InputError(f"{self.path / 'checkpoints'}: no checkpoint can be read; start a new run from {self.config}")
 
     def rewind(self, step: int) -> None:
-        """Forget the steps from `step` on: rows, checkpoints that follow them, and what a kill left half done."""
+        """Forget the steps from `step` on: rows, checkpoints that follow them, and what a kill left half done.
+
+        Raises InputError, with nothing forgotten, when a line of metrics.jsonl is no row.
+        """
+        self.metrics()
         for later in self._checkpoints():
             if _step_of(later) > step:  # else a later resume could start from one whose rows are gone
                 later.unlink()

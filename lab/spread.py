@@ -2,8 +2,9 @@
 
     mean_t = (1/S) Σ_s x_st,   spread_t = √(Σ_s (x_st − mean_t)² / (S − 1))
 
-Over the seeds that have the number at step t, at least two of them. A tag keeps its name for the mean; <tag>/lower and
-<tag>/upper are mean ∓ spread, which Custom Scalars draw as a band.
+Over the seeds that have the number at step t, at least two of them. A tag keeps its name for the mean, so that it is
+drawn among the runs; seeds/<tag> is the mean too, seeds/<tag>/lower and seeds/<tag>/upper are mean ∓ spread, which
+Custom Scalars draw as a band. A run's own <tag>/lower is the end of an interval: the two are never in one chart.
 """
 
 import math
@@ -30,7 +31,7 @@ SHOWN = (
     "stability/lr_lambda_max",
     "step/gradient_norm",
 )
-_ENDS = ("/lower", "/upper")
+_GROUP, _ENDS = "seeds/", ("/lower", "/upper")
 
 
 def write_spread(folder: Path, runs: Sequence[Path]) -> None:
@@ -68,7 +69,9 @@ def spread(runs: Sequence[Sequence[Mapping[str, Any]]]) -> Iterator[tuple[int, d
         for tag, values in found.items():
             if len(values) > 1:
                 mean, deviation = statistics.fmean(values), statistics.stdev(values)
-                readings |= {tag: mean, tag + _ENDS[0]: mean - deviation, tag + _ENDS[1]: mean + deviation}
+                band = _GROUP + tag
+                readings |= {tag: mean, band: mean}
+                readings |= {band + _ENDS[0]: mean - deviation, band + _ENDS[1]: mean + deviation}
         if readings:
             yield step, readings
 
@@ -79,10 +82,8 @@ def _is_averaged(tag: str, value: Any) -> bool:
 
 
 def _opening(runs: Sequence[Path]) -> Opening:
-    charts = {
-        "mean and spread over seeds": [Chart(f"{tag}: mean ± one standard deviation", bands=(tag,)) for tag in SHOWN]
-    }
+    charts = [Chart(f"{tag}: mean ± one standard deviation", bands=(_GROUP + tag,)) for tag in SHOWN]
     words = "\n".join(
         ["Mean and standard deviation over the seeds of one setting:", "", *(f"- `{run.name}`" for run in runs)]
     )
-    return Opening({"run/seeds": words}, charts, {}, "")
+    return Opening({"run/seeds": words}, {"mean and spread over seeds": charts}, {}, "")

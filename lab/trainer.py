@@ -71,8 +71,9 @@ class Session:
         self.start, state = folder.load_checkpoint()
         self.t = self.start
         folder.rewind(self.start)
-        self.failures = _first_failures(folder.metrics())
-        self._board = TensorBoard(folder.path, self.start, opening(experiment.config, folder.provenance()))
+        rows = folder.metrics()
+        self.failures = _first_failures(rows)
+        self._board = TensorBoard(folder.path, self.start, opening(experiment.config, folder.provenance()), rows)
         self._sinks: list[Sink] = [JsonLines(folder.path / "metrics.jsonl"), self._board]
         for sink in self._sinks:
             closing.callback(sink.close)
@@ -149,7 +150,7 @@ class Session:
             row[tag] = reading.ratio
             if not reading.passed:
                 first = tag not in self.failures
-                words = str(diagnosed(reading) if first else reading)
+                words = str(diagnosed(reading)) if first else f"{reading}; first at {self.failures[tag]}"
                 row[tag + FAILURE] = words
                 if first:
                     self.failures[tag] = f"step {visit.t}: {words}"

@@ -24,6 +24,7 @@ from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.models.linear import Linear
 from lab.problem import Problem
+from lab.yamlfile import dumped
 
 torch.set_num_threads(1)
 os.environ.setdefault("NO_COLOR", "1")
@@ -132,6 +133,17 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, so that messages name files as a user would see them."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+# What the tests of sweeps share.
+BARE: dict[str, Any] = {**TINY, "probes": {"fit": {}}}
+
+
+@pytest.fixture
+def file(here: Path) -> str:
+    """A config of a few steps, in the working directory."""
+    (here / "tiny.yaml").write_text(dumped(BARE))
+    return "tiny.yaml"
 
 
 def complaint(text: str, *overrides: str) -> str:

@@ -1,17 +1,19 @@
 """A sweep's axes are crossed, zipped, and refused in one line where they are wrong."""
 
 import pytest
-from conftest import TINY
+from conftest import BARE
 
 from lab import config as configs
 from lab.errors import InputError
-from lab.study import grid
-
-BARE = {**TINY, "probes": {"fit": {}}}
+from lab.study import grid, sweep
 
 
 def points(*words, zipped=False, **more):
     return grid.points(configs.tree({**BARE, **more}), words, zipped)
+
+
+def tasks(root, *words, **more):
+    return sweep.tasks(points(*words, **more), root)
 
 
 def lrs(found):

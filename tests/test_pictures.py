@@ -14,6 +14,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lab import launch, spectrum
+from lab.display import CHARTS
 from lab.errors import InputError
 from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
@@ -208,7 +209,8 @@ def test_mean_and_spread_over_seeds_are_a_run_of_their_own(tiny, tmp_path):
     losses = [run.metrics.rows[1]["loss/train"] for run in runs]
     mean, deviation = statistics.fmean(losses), statistics.stdev(losses)
     for end, value in (("", mean), ("/lower", mean - deviation), ("/upper", mean + deviation), ("/middle", mean)):
-        assert events.Scalars(f"loss/train{end}")[1].value == pytest.approx(value, rel=1e-6)
+        assert events.Scalars(f"seeds/loss/train{end}")[1].value == pytest.approx(value, rel=1e-6)
+    assert events.Scalars("loss/train")[1].value == events.Scalars("seeds/loss/train")[1].value
     with pytest.raises(InputError, match="two runs or more, got 1"):
         write_spread(folder, [runs[0].path])
 
@@ -218,4 +220,13 @@ def test_a_number_that_one_seed_alone_has_is_not_averaged():
         [{"step": 0, "a": 1.0, "b": 1.0, "a/lower": 0.0}],
         [{"step": 0, "a": 3.0, "b": math.nan}, {"step": 1, "a": 1.0}],
     ]
-    assert list(spread(rows)) == [(0, {"a": 2.0, "a/lower": 2 - math.sqrt(2), "a/upper": 2 + math.sqrt(2)})]
+    ends = {"seeds/a/lower": 2 - math.sqrt(2), "seeds/a/upper": 2 + math.sqrt(2)}
+    assert list(spread(rows)) == [(0, {"a": 2.0, "seeds/a": 2.0, **ends})]
+
+
+def test_the_spread_over_seeds_and_the_interval_of_a_run_are_never_in_one_chart():
+    rows = [[{"step": 0, "curvature/lambda_1": x, "curvature/lambda_1/lower": x}] for x in (1.0, 3.0)]
+    ((_, readings),) = spread(rows)
+    bands = [tag for charts in CHARTS.values() for chart in charts for tag in chart.bands]
+    assert "curvature/lambda_1" in bands
+    assert not [tag for tag in bands if f"{tag}/lower" in readings]

@@ -141,13 +141,23 @@ def test_positive_floats_that_span_decades_are_shown_as_logarithms_too(tmp_path)
 
 
 def test_an_interval_that_is_charted_has_a_middle_at_every_step_and_none_has_a_logarithm(tmp_path):
-    sink = TensorBoard(tmp_path, opening=replace(OPENING, charts={"bands": [Chart("a", bands=("curvature/a",))]}))
+    opened = replace(OPENING, charts={"bands": [Chart("a", bands=("curvature/a",))]})
+    sink = TensorBoard(tmp_path, opening=opened)
     both = {f"curvature/{name}/{end}": 1.0 for name in "ab" for end in ("lower", "upper")}
     sink.write(0, {**both, "curvature/a": 2.5, "curvature/a/upper": 3.0})
     sink.write(1, {"curvature/a/lower": 1.0, "curvature/a/upper": 4.0})  # carried over: no value of its own
+    sink.write(2, {"curvature/a/lower": 0.5, "curvature/a/upper": 2.0})  # the last value cannot be its own any more
     sink.close()
+    again = TensorBoard(tmp_path, 3, opened, [{"step": 2, "curvature/a": 2.5}])
+    again.write(3, {"curvature/a/lower": 1.0, "curvature/a/upper": 4.0})
+    again.close()
     events = shown(tmp_path)
-    assert [event.value for event in events.Scalars("curvature/a/middle")] == [2.5, 2.0]
+    assert [event.value for event in events.Scalars("curvature/a/middle")] == [2.5, 2.5, 2.0, 2.5]
+    (tmp_path / "first").mkdir()
+    first = TensorBoard(tmp_path / "first", opening=opened)
+    first.write(0, {"curvature/a/lower": 1.0, "curvature/a/upper": 4.0})  # none was ever known
+    first.close()
+    assert [event.value for event in shown(tmp_path / "first").Scalars("curvature/a/middle")] == [2.5]
     assert "log10/curvature/a" in events.Tags()["scalars"]
     assert "curvature/b/middle" not in events.Tags()["scalars"]
     assert "log10/curvature/a/lower" not in events.Tags()["scalars"]

@@ -19,7 +19,7 @@ from lab.report.plot import MOST, Level, Line, plot
 from lab.report.run import notebook
 from lab.runs import RunFolder
 
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "wbr"}
 
 
 class Reader(HTMLParser):

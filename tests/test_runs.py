@@ -2,8 +2,10 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -51,6 +53,20 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path):
     assert len({run.path for run in made}) == 5
     assert [run.config.read_text() for run in made] == [f"steps: {steps}\n" for steps in range(1, 6)]
     assert [summary.seed for summary in list_runs(tmp_path)] == [7] * 5
+
+
+def test_what_a_kill_left_half_made_is_no_run_and_is_cleared_away_a_day_later(tmp_path):
+    fresh, old, file = (tmp_path / "iris" / f".{name}.part" for name in ("20260101T000000Z-0a", "seeds-1.0b", "c.0c"))
+    for folder in (fresh, old):
+        folder.mkdir(parents=True)
+        write_text(folder / "config.yaml", "steps: 3\n")
+        write_text(folder / "status.json", "{}")
+    file.touch()
+    for path in (old, file):
+        os.utime(path, (0, time.time() - 90_000))
+    run = create(tmp_path)
+    assert find_runs(tmp_path) == [run.path]
+    assert sorted((tmp_path / "iris").iterdir()) == [fresh, run.path]
 
 
 def test_a_run_that_could_not_be_made_leaves_nothing_behind(tmp_path):

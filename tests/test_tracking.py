@@ -209,6 +209,17 @@ def test_steps_between_measurements_have_intervals(tiny, tmp_path):
         assert math.isfinite(row["curvature/lambda_2/upper"])
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_an_interval_that_long_steps_widen_stays_below_the_trace_and_holds(momentum, tiny, tmp_path):
+    tiny["optimizer"] |= {"lr": 2.0, "momentum": momentum}
+    carried, every = trained(tiny, tmp_path / "5", every=5, top=3), trained(tiny, tmp_path / "1", top=3)
+    for row, true in zip(carried.metrics.rows, every.metrics.rows, strict=True):
+        for i in (1, 2, 3):
+            upper = row[f"curvature/lambda_{i}/upper"]
+            assert true[f"curvature/lambda_{i}"] <= upper * (1 + 1e-12)
+            assert upper <= true["curvature/trace"] / i * (1 + 1e-9)
+
+
 def test_what_was_not_reached_has_no_number_and_says_so(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(tracking, "shared", lambda *_: None)
     run = trained(tiny, tmp_path, method="krylov", top=3, tolerance=1e-17)  # more than rounding allows

@@ -67,6 +67,11 @@ class Enclosure:
         """The enclosure of H′ with e^{−δ}H₀ ⪯ H₀′ ⪯ e^δ H₀ for H = H₀ + ridge·I."""
         return replace(self, lower=raised(self.lower, -delta, ridge), upper=raised(self.upper, delta, ridge))
 
+    def below(self, trace: float) -> "Enclosure":
+        """The enclosure of an H with no negative eigenvalue, whose trace is at most `trace`: λ_j ≤ trace/j."""
+        j = torch.arange(1, len(self.upper) + 1, dtype=self.upper.dtype)
+        return replace(self, upper=torch.minimum(self.upper, trace / j))
+
 
 @dataclass(frozen=True)
 class Majorant:

@@ -7,14 +7,14 @@ fsspec (0.3 to 1 s at start-up, where this takes 0.05 s), a queue that `kill -9`
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lab.events import summary
 from lab.events.frame import framed, size_before
 from lab.events.summary import Opening
-from lab.record import AppendedFile, Histogram, Picture, Readings, row_of
+from lab.record import AppendedFile, Histogram, Picture, Readings, inside, row_of
 
 _LOWER, _UPPER = "/lower", "/upper"  # the ends of an interval
 _SPAN_DECADES = ("curvature/", "loss/", "step/", "check/")
@@ -26,12 +26,15 @@ class TensorBoard(AppendedFile):
 
     Numbers are plain scalars. Beside them, for the eye:
     log10/<tag>    of a positive float under curvature/, loss/, step/ or check/: those span decades
-    <tag>/middle   of what an opening's chart shows as a band: the value where there is one, else the geometric mean
+    <tag>/middle   of what an opening's chart shows as a band: the value or, where there is none, the last one that
+                   there was, as far as the band lets it; `rows` are those written before, of a run that goes on
     <group>/limit  the line that verdicts (1) and stability (2) are to be read against
     A text is written when it is not the last one of its tag. A fresh run begins with its `opening`.
     """
 
-    def __init__(self, folder: Path, purge_step: int = 0, opening: Opening | None = None) -> None:
+    def __init__(
+        self, folder: Path, purge_step: int = 0, opening: Opening | None = None, rows: Iterable[Readings] = ()
+    ) -> None:
         from tensorboard.compat.proto import event_pb2
 
         older = sorted(folder.glob("events.out.tfevents.*"))
@@ -40,6 +43,9 @@ class TensorBoard(AppendedFile):
         self._texts: dict[str, str] = {}
         charts = [] if opening is None else [chart for category in opening.charts.values() for chart in category]
         self._banded = {tag + _LOWER for chart in charts for tag in chart.bands}
+        self._known: dict[str, Any] = {}
+        for row in rows:
+            self._remember(row)
         for path in older:
             os.truncate(path, size_before(path.read_bytes(), purge_step))
         # A TensorBoard that is open has read them already.  This tells its loader in Python, if the run began with such
@@ -54,7 +60,12 @@ class TensorBoard(AppendedFile):
         """Write the readings as one event.  Raises TypeError for what is no reading."""
         row = row_of(step, readings)
         del row["step"]
+        self._remember(row)
         self._show(step, [value for tag, reading in row.items() for value in self._values(tag, reading, row)])
+
+    def _remember(self, row: Readings) -> None:
+        known = (tag.removesuffix(_LOWER) for tag in self._banded)
+        self._known |= {tag: row[tag] for tag in known if tag in row}
 
     def end(self, step: int, well: bool) -> None:
         """Say how the run ended, at its last step: whoever goes on from there purges it."""
@@ -72,7 +83,7 @@ class TensorBoard(AppendedFile):
         else:
             yield summary.scalar(tag, reading)
             if tag in self._banded:
-                yield from _middle(tag, reading, row)
+                yield from _middle(tag, reading, row, self._known)
             elif not tag.endswith((_LOWER, _UPPER)):
                 yield from _for_the_eye(tag, reading, row)
 
@@ -86,14 +97,12 @@ class TensorBoard(AppendedFile):
         self._put(framed(self._events.Event(wall_time=time.time(), **fields).SerializeToString()))
 
 
-def _middle(tag: str, lower: float, row: Mapping[str, Any]) -> Iterator[Any]:
+def _middle(tag: str, lower: float, row: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[Any]:
     """The line in a band, which goes on where the value itself has no number."""
     whole = tag.removesuffix(_LOWER)
     upper = row.get(whole + _UPPER)
     if upper is not None:
-        # An interval that is carried over has grown by the same factor on either side.
-        middle = math.sqrt(lower) * math.sqrt(upper) if 0 < lower <= upper else lower + (upper - lower) / 2
-        yield summary.scalar(f"{whole}/middle", row.get(whole, middle))
+        yield summary.scalar(f"{whole}/middle", inside(lower, upper, known.get(whole)))
 
 
 def _for_the_eye(tag: str, value: float, row: Mapping[str, Any]) -> Iterator[Any]:

@@ -13,6 +13,7 @@ than `tolerance`, relative to the largest eigenvalue.
 & Lounici, Bernoulli 23, 2017); `curvature/log_determinant` is that of H on its range, and known with all eigenvalues.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -25,6 +26,7 @@ from lab import spectrum
 from lab.curvature import bounds, plan, structure, tracking
 from lab.curvature.bounds import Enclosure
 from lab.curvature.operator import Curvature
+from lab.curvature.search import most
 from lab.curvature.tracking import Tracked
 from lab.probe import Probe, Reading, Step
 from lab.problem import Problem
@@ -71,7 +73,8 @@ class SpectrumProbe(Probe):
         """The last enclosure, moved: by a bound from θ alone and, where that is too much and can be paid, from rows.
 
         A pass over the rows is less than the step itself takes at full batch, and far less than measuring does; it is
-        remembered, so that the next steps are bounded from there.
+        remembered, so that the next steps are bounded from there. What that leaves wide is held below what the trace
+        allows, which the exponential of a long step is beyond by decades.
         """
         there, memory = Curvature(problem, before.theta), step.memory
         delta = there.log_change(step.theta)
@@ -84,6 +87,9 @@ class SpectrumProbe(Probe):
             delta = min(delta, there.log_change(step.theta, exactly=True))
             memory.update(anchor=step.theta.clone(), anchor_change=delta)
             moved = before.moved(delta, ridge)
+        if moved.width > self.tolerance and step.problem is problem and problem.model.is_linear:
+            trace = most(step.curvature)
+            moved = moved.below(trace) if math.isfinite(trace) else moved
         return moved, delta
 
     def _measured(self, problem: Problem, step: Step, before: Tracked | None) -> Mapping[str, Reading]:

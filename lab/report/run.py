@@ -14,6 +14,7 @@ from typing import Any, Literal
 from lab.errors import InputError
 from lab.launch import Run
 from lab.provenance import versions
+from lab.record import inside
 from lab.report.plot import STYLE, Level, Line, plot
 from lab.report.sheet import folded, plots, section, sheet, table
 from lab.runs import RunFolder, summary
@@ -187,7 +188,10 @@ def _line(rows: Rows, tag: str, name: str | None = None) -> Line:
     ends = [tag + end for end in ("/lower", "/upper")]
     if any(ends[0] in row for row in rows):
         some = [row for row in rows if ends[0] in row]
-        middles = [row.get(tag, (row[ends[0]] + row[ends[1]]) / 2) for row in some]
+        known, middles = None, []
+        for row in some:
+            known = row.get(tag, known)
+            middles.append(inside(row[ends[0]], row[ends[1]], known))
         return Line(name or tag, _steps(some), middles, [r[ends[0]] for r in some], [r[ends[1]] for r in some])
     some = [row for row in rows if isinstance(row.get(tag), int | float)]
     style: Literal["dashed", "line"] = "dashed" if "predicted" in tag else "line"
