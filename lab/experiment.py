@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ class Experiment:
     probes: dict[str, Probe]
     theta: Tensor
 
-    @property
+    @cached_property
     def batches(self) -> Batches:
         """The problem of each step."""
         return Batches(self.full, self.config.batch_size, self.config.seed)

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,25 +45,37 @@ def walk(
         theta = after
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batches:
     """The batch of each step: all rows, or mini-batches in an order drawn afresh for each epoch.
 
     The order depends on (seed, epoch) alone, so that any step's batch can be had again without the steps before it.
-    The last batch of an epoch has what rows remain; a batch's mean is over its own rows, and by their own weights.
+    The last batch of an epoch has what rows remain; a batch's mean is over its own rows, and by their own weights. The
+    epoch's order and the last batch are kept: a step's batch is asked for by all who look at that step.
     """
 
     full: Problem
     batch_size: int | None
     seed: int
+    _order: tuple[int, Any] = field(default=(-1, None), init=False, repr=False)
+    _last: tuple[int, Problem | None] = field(default=(-1, None), init=False, repr=False)
 
     def __call__(self, t: int) -> Problem:
         """Return the problem of step t's batch."""
-        N, size = self.full.N, self.batch_size
-        if size is None or size >= N:
-            return self.full
-        epoch, index = divmod(t, math.ceil(N / size))
-        order = stream(self.seed, "batches", epoch).permutation(N)
-        rows = torch.tensor(order[index * size : (index + 1) * size], device=self.full.X.device)
-        full = self.full
-        return replace(full, X=full.X[rows], y=full.y[rows])
+        full, size = self.full, self.batch_size
+        if size is None or size >= full.N:
+            return full
+        known, last = self._last
+        if last is not None and known == t:
+            return last
+        rows = torch.tensor(self._rows(t, size), device=full.X.device)
+        batch = replace(full, X=full.X[rows], y=full.y[rows])
+        self._last = t, batch
+        return batch
+
+    def _rows(self, t: int, size: int) -> Any:
+        """The indices of step t's rows."""
+        epoch, index = divmod(t, math.ceil(self.full.N / size))
+        if self._order[0] != epoch:
+            self._order = epoch, stream(self.seed, "batches", epoch).permutation(self.full.N)
+        return self._order[1][index * size : (index + 1) * size]

@@ -108,7 +108,7 @@ class Problem:
         """∇²L(θ), (D·K, D·K), row d·K + k; in blocks of rows, beside the result a few megabytes are held."""
         D, K = self.shape
         H = theta.new_zeros(D, K, D, K)
-        for X, y in self.blocks(width=K * K, least=1024):  # H is gone through once for so many rows
+        for X, y in self.blocks(width=K * K, least=1024):  # H is gone through once for so many
             self.model.gauss_newton(X, theta, self.loss.hessian(self.model.forward(X, theta), y), out=H)
         H = H.view(D * K, D * K).div_(self.divisor)
         if self._bends:

@@ -65,7 +65,7 @@ class Enclosure:
 
     def moved(self, delta: float, ridge: float) -> "Enclosure":
         """The enclosure of H′ with e^{−δ}H₀ ⪯ H₀′ ⪯ e^δ H₀ for H = H₀ + ridge·I."""
-        return replace(self, lower=raised(self.lower, -delta, ridge), upper=raised(self.upper, delta, ridge))
+        return Enclosure(raised(self.lower, -delta, ridge), raised(self.upper, delta, ridge), self.chance)
 
     def below(self, trace: float) -> "Enclosure":
         """The enclosure of an H with no negative eigenvalue, whose trace is at most `trace`: λ_j ≤ trace/j."""

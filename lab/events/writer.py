@@ -88,10 +88,10 @@ class TensorBoard(AppendedFile):
                 yield from _for_the_eye(tag, reading, row)
 
     def _show(self, step: int, values: Sequence[Any]) -> None:
-        from tensorboard.compat.proto import summary_pb2
-
         if values:
-            self._add(step=step, summary=summary_pb2.Summary(value=values))
+            event = self._events.Event(wall_time=time.time(), step=step)
+            event.summary.value.extend(values)
+            self._put(framed(event.SerializeToString()))
 
     def _add(self, **fields: Any) -> None:
         self._put(framed(self._events.Event(wall_time=time.time(), **fields).SerializeToString()))

@@ -182,7 +182,8 @@ class Softmax(Loss):
 
     def drift(self, v: Tensor) -> Tensor:
         """max v − min v, (N,): a shift common to all classes moves nothing."""
-        return v.amax(dim=1) - v.amin(dim=1)
+        least, most = torch.aminmax(v, dim=1)
+        return most - least
 
     def reference(self, z: Tensor, y: Tensor) -> Tensor:
         """torch's own cross-entropy of each row, (N,)."""

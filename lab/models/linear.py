@@ -31,7 +31,7 @@ from torch import Tensor
 from lab.model import Model
 
 FORMING = 30  # of a product of vectors against a multiply-add of matrices: 20 to 40 on machines of today
-TILE = 256, 512  # rows and columns of X_nd X_ne formed at a time: a megabyte in float64, which stays in cache
+TILE = 256, 256  # rows and columns of X_nd X_ne formed at a time: half a megabyte in float64, which stays in cache
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Linear(Model):
     def gauss_newton(self, X: Tensor, theta: Tensor, h: Tensor, out: Tensor) -> None:
         """Add block (k, l) = Xᵀ diag(h_kl) X to `out` (D, K, D, K) for every pair, those with l < k as a mirror."""
         D, K = X.shape[1], h.shape[1]
-        seen = (h != 0).any(dim=0).tolist()
+        seen = h.any(dim=0).tolist()
         ends = [max((l + 1 for l in range(k, K) if seen[k][l]), default=k) for k in range(K)]
         Q = sum(end - k for k, end in enumerate(ends))
         sums = _by_columns if Q * (2 * FORMING + D) > D * FORMING else _by_pairs

@@ -12,6 +12,7 @@ Levels are those of the training rows: of any other the model has learned nothin
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -71,7 +72,7 @@ class Recipe:
         if not len(self.mean) == len(self.scale) == len(self.features) - self.intercept:
             raise ValueError(f"{len(self.mean)} means and {len(self.scale)} scales for other columns")
 
-    @property
+    @cached_property
     def features(self) -> tuple[str, ...]:
         """The names of X's D columns, "intercept" last if it is on."""
         names = [name for column in self.columns for name in column.features]
