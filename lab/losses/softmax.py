@@ -182,8 +182,7 @@ class Softmax(Loss):
 
     def drift(self, v: Tensor) -> Tensor:
         """max v − min v, (N,): a shift common to all classes moves nothing."""
-        least, most = torch.aminmax(v, dim=1)
-        return most - least
+        return (ends := torch.aminmax(v, dim=1)).max - ends.min
 
     def reference(self, z: Tensor, y: Tensor) -> Tensor:
         """torch's own cross-entropy of each row, (N,)."""
