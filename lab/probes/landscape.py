@@ -100,10 +100,11 @@ def _plain(problem: Problem, theta: Tensor, V1: Tensor, V2: Tensor, places: Tens
 
 
 def _linear(problem: Problem, theta: Tensor, V1: Tensor, V2: Tensor, places: Tensor) -> Callable[[float], Tensor]:
-    """The same from logits that are made once, those of every a below one another."""
-    (z, Z1, Z2), n = (problem.model.forward(problem.X, W) for W in (theta, V1, V2)), len(places)
-    along = places[:, None, None] * Z1  # (n, N, K)
+    """The same from logits that are made once, those of every a below one another; in float32, for LEVELS colours."""
+    (z, Z1, Z2), n = (problem.model.forward(problem.X, W).float() for W in (theta, V1, V2)), len(places)
+    along = places.float()[:, None, None] * Z1  # (n, N, K)
     y = problem.y.repeat(n, *[1] * (problem.y.dim() - 1))
+    y = y.float() if y.is_floating_point() else y
 
     def values(b: float) -> Tensor:
         rows = problem.loss.value((along + (z + b * Z2)).flatten(0, 1), y)
