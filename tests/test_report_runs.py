@@ -15,7 +15,7 @@ import lab
 from lab import launch
 from lab.cli import main
 from lab.report.chart import Axis
-from lab.report.plot import MOST, Level, Line, plot
+from lab.report.plot import HEIGHT, MOST, Level, Line, plot
 from lab.report.run import notebook
 from lab.runs import RunFolder
 
@@ -197,3 +197,11 @@ def test_a_logarithmic_axis_has_three_ticks_at_least_each_with_its_own_number(lo
     for at, label in ticks:
         assert low <= at <= high
         assert float(label) == pytest.approx(10**at, rel=0.01)
+
+
+@pytest.mark.parametrize("values", [[0.7, 0.8, 0.75], [1e-9, 1.0, 1e-4]], ids=["linear", "log"])
+def test_a_band_that_goes_far_is_cut_off_and_leaves_its_line_a_third_of_the_height(values):
+    page = plot("band", [Line("a", range(3), values, [1e-12] * 3, [1e9] * 3)])
+    (curve,) = re.findall(r'class="line c0 line" d="([^"]+)"', page)
+    heights = [float(y) for y in re.findall(r",([\d.]+)", curve)]
+    assert max(heights) - min(heights) > HEIGHT / 4

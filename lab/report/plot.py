@@ -93,9 +93,13 @@ def _scale(lines: Sequence[Line], levels: Sequence[Level], ratios: bool) -> _Sca
     seen = [value for line in lines for value in line.y if math.isfinite(value)]
     log = min(seen) > 0 and (ratios or math.log10(max(seen)) - math.log10(min(seen)) > DECADES)
     ends = [value for line in lines for value in (*(line.lower or ()), *(line.upper or ())) if math.isfinite(value)]
-    seen += [value for value in ends if value > 0 or not log]
+    ends = [value for value in ends if value > 0 or not log]
     seen += [level.value for level in levels]
-    low, high = (math.log10(min(seen)), math.log10(max(seen))) if log else (min(seen), max(seen))
+    seen, ends = ([math.log10(value) for value in values] if log else values for values in (seen, ends))
+    low, high = min(seen), max(seen)
+    reach = high - low or abs(high) or 1.0  # a band that goes further is cut off: lines are not to be flat in it
+    near = [min(max(end, low - reach), high + reach) for end in ends]
+    low, high = min([low, *near]), max([high, *near])
     room = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
     steps = [x for line in lines for x in line.x]
     return _Scale(min(steps), max(max(steps), min(steps) + 1), low - room, high + room, log)
