@@ -87,7 +87,7 @@ class Curvature:
         """tr H₀, without the ridge."""
         if not self.problem.model.is_linear:
             return float(self._bare_diagonal.sum())
-        return self._weighed(lambda z, y: self.problem.loss.diagonal(z, y))
+        return self._weighed(self._diagonals)
 
     def logits(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The logits and targets, in blocks of rows."""
@@ -135,9 +135,8 @@ class Curvature:
         dtype = self.theta.dtype
         D, loss = self.theta.shape[0], self.problem.loss
 
-        def r2(z: Tensor, y: Tensor) -> Tensor:
-            return loss.diagonal(z, y).abs() + (loss.gradient(z, y) + loss.subtracted(z, y)).abs()
-
+        masses = [(loss.gradient(z, y) + loss.subtracted(z, y)).abs() for _, y, z in self._rows]
+        r2 = [h.abs() + p for h, p in zip(self._diagonals, masses, strict=True)]
         relative = gamma(self.problem.N + 2, dtype) + gamma(D, dtype) + self._logit_rounding
         largest = self.problem.ridge * float(self.problem.mask.abs().max())
         return relative * self._weighed(r2) + 4 * torch.finfo(dtype).eps * largest
@@ -195,13 +194,18 @@ class Curvature:
             ridge = self.problem.ridge * self.problem.mask
             return self.dense.diagonal().view(self.theta.shape) - ridge
         total = torch.zeros_like(self.theta)
-        for X, y, z in self._rows:
-            total += X.square().T @ self.problem.loss.diagonal(z, y)
+        for (X, _, _), h in zip(self._rows, self._diagonals, strict=True):
+            total += X.square().T @ h
         return total / self.problem.divisor
 
-    def _weighed(self, of: Callable[[Tensor, Tensor], Tensor]) -> float:
-        """Σ_n ‖x_n‖² Σ_k of(z, y)_nk / M."""
-        sums = [of(z, y).sum(dim=1) for _, y, z in self._rows]
+    @cached_property
+    def _diagonals(self) -> list[Tensor]:
+        """diag h_n, (n, K) for each block of rows."""
+        return [self.problem.loss.diagonal(z, y) for _, y, z in self._rows]
+
+    def _weighed(self, blocks: list[Tensor]) -> float:
+        """Σ_n ‖x_n‖² Σ_k w_nk / M, w (N, K) in blocks of rows."""
+        sums = [block.sum(dim=1) for block in blocks]
         return float(self.problem.row_squares @ torch.cat([self.theta.new_zeros(0), *sums])) / self.problem.divisor
 
     def _square_by_classes(self) -> float:
