@@ -57,8 +57,9 @@ class Linear(Model):
         ends = [max((l + 1 for l in range(k, K) if seen[k][l]), default=k) for k in range(K)]
         Q = sum(end - k for k, end in enumerate(ends))
         sums = _by_columns if Q * (2 * FORMING + D) > D * FORMING else _by_pairs
-        by_class = out.permute(1, 3, 0, 2)
-        for k, blocks in enumerate(sums(X, h, ends)):
+        by_class, found = out.permute(1, 3, 0, 2), sums(X, h, ends)
+        del h  # whoever sums drops it too once it has been read: it is half as large as all blocks
+        for k, blocks in enumerate(found):
             by_class[k, k : ends[k]] += blocks
             by_class[k + 1 : ends[k], k] += blocks[1:]
 
@@ -86,6 +87,7 @@ def _by_columns(X: Tensor, h: Tensor, ends: list[int]) -> Iterator[Tensor]:
     """The same by way of all products X_nd X_ne, d ≤ e, a tile of rows and columns at a time."""
     D, Q = X.shape[1], sum(end - k for k, end in enumerate(ends))
     weights = torch.cat([h[:, k, k:end].T for k, end in enumerate(ends)])
+    del h
     sums, start = X.new_empty(Q, D, D), 0
     room = X.new_empty(TILE[0] * max(TILE[1], D))
     while start < D:
