@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,7 @@ def cold() -> Iterator[Row]:
     theta = start(problem)
     true = spectrum.dense(problem.hessian(theta)).values[:TOP]
     found = tracking.track(Curvature(problem, theta), TOP, EXACT)
-    ours = fastest(lambda: tracking.track(Curvature(problem, theta), TOP, EXACT), 40)
+    ours = fastest(lambda: tracking.track(Curvature(replace(problem), theta), TOP, EXACT), 40)  # nothing kept of X
     theirs = solve(counted(curvlinops(problem, theta), products))[0]
     yield {
         "work": "the 5 largest eigenvalues to 1e-8, digits, from nothing",

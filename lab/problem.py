@@ -146,8 +146,11 @@ class Problem:
         D, single = self.shape[0], torch.float32
         if not self.model.is_linear or self.N * D * (D + 1) // 2 * single.itemsize > KEPT_BYTES:
             return None
-        X = self.X.to(single)
-        return torch.cat([X[:, d, None] * X[:, d:] for d in range(D)], dim=1)
+        X, kept, first = self.X.to(single), self.X.new_empty(self.N, D * (D + 1) // 2, dtype=single), 0
+        for d in range(D):
+            torch.mul(X[:, d, None], X[:, d:], out=kept[:, first : first + D - d])
+            first += D - d
+        return kept
 
     @cached_property
     def flat_directions(self) -> list[tuple[int, str]]:

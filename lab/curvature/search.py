@@ -75,12 +75,12 @@ class Search:
         if enclosure.width > self.tolerance and (widest or high - low > CLUSTER * float(ritz.values.abs().max())):
             majorant = self._prove(ritz, low, high)
             rest, chance = (majorant.rest, 0.0) if majorant else (self._by_chance(ritz, low, high), CHANCE)
-            alone = bounds.beyond(len(ritz.values), rest, chance)
-            # What is not needed is left out, so that chances of failure do not add up from step to step.
-            proved = certificate.enclose(ritz, self._with_trace(ritz, alone), self.k, rest)
-            ceiling = alone if proved.width <= self.tolerance else ceiling.meet(alone)
-            ceiling = self._with_trace(ritz, ceiling)
+            known, ceiling = ceiling, self._with_trace(ritz, bounds.beyond(len(ritz.values), rest, chance))
             enclosure = certificate.enclose(ritz, ceiling, self.k, rest)
+            # What is not needed is left out, so that chances of failure do not add up from step to step.
+            if enclosure.width > self.tolerance:
+                ceiling = known.meet(ceiling)
+                enclosure = certificate.enclose(ritz, ceiling, self.k, rest)
         if widest and enclosure.width > self.tolerance:
             ease = min(max(self.tolerance, 0.02), 0.5)  # nothing parts them: what is left is a bound on the largest
             whole = self._least_by_chance(ritz, 0, ease)
