@@ -26,4 +26,5 @@ class Theorems(Verb):
         if options.words:
             return derive(options.words)
         show_list("theorems")
+        print("\n`lab theorems NAME` prints its page; `theorems: [NAME]` in a config holds a run against it")
         return 0
