@@ -40,8 +40,8 @@ def names(folder: str) -> tuple[str, ...]:
 def get(folder: str, name: str) -> type[Any]:
     """The class of the member `name`.
 
-    Raises: InputError for a name that the folder lacks; TypeError, naming the file, where it does not define exactly
-    one member.
+    Raises: InputError for a name that the folder lacks, and, naming the file, where it does not define exactly one
+    member.
     """
     known = names(folder)
     if name not in known:
@@ -71,7 +71,7 @@ def _member(module: ModuleType, base: type[Any]) -> type[Any]:
     else:
         lacks = [f"{c.__name__} lacks {', '.join(sorted(c.__abstractmethods__))}" for c in heirs]
         found = "defines none" + (f" ({'; '.join(lacks)})" if lacks else "")
-    raise TypeError(f"{module.__file__}: must define exactly one concrete subclass of {base.__name__}; it {found}")
+    raise InputError(f"{module.__file__}: must define exactly one concrete subclass of {base.__name__}; it {found}")
 
 
 def exporter(folder: str) -> Callable[[str], Any]:

@@ -28,18 +28,16 @@ class Silent:
 
 
 class PlainLines:
-    """A line every so often, and every message at once, for logs and pipes."""
+    """A line every so often with what that step measured, and every message at once, for logs and pipes."""
 
     def __init__(self, steps: int) -> None:
-        self._steps, self._latest = steps, dict[str, float | int | str]()
-        self._said = time.monotonic()
+        self._steps, self._said = steps, time.monotonic()
 
     def step(self, t: int, readings: Row) -> None:
-        self._latest |= readings
         silent_for = time.monotonic() - self._said
         if t % max(1, self._steps // LINES) == 0 or t == self._steps or silent_for > SILENCE:
             self._said = time.monotonic()
-            print(f"step {t}/{self._steps}  {figures(self._latest)}", flush=True)
+            print(f"step {t}/{self._steps}  {figures(readings)}", flush=True)
 
     def say(self, message: str) -> None:
         print(message, file=sys.stderr, flush=True)

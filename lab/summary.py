@@ -86,9 +86,9 @@ def _curvature(last: Row) -> Iterator[Line]:
     product = last.get("stability/lr_lambda_max")
     if product is not None:
         side = (
-            "below 2: gradient descent is stable here"
+            "below 2: plain gradient descent is stable here"
             if product < 2
-            else "not below 2: gradient descent is unstable here"
+            else "not below 2: plain gradient descent is unstable here"
         )
         yield Line("stability", f"lr·λ₁ = {product:.4g}, {side}", product < 2)
 

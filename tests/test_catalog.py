@@ -72,19 +72,19 @@ def test_another_directory_on_the_packages_path_adds_members(folder: Path, tmp_p
 
 def test_a_file_with_two_members_is_refused_by_name(folder: Path) -> None:
     (folder / "two.py").write_text(ROUND + "class Disc(Circle): ...\n")
-    with pytest.raises(TypeError, match=r"two\.py: must define exactly one .* Shape; it defines Circle and Disc"):
+    with pytest.raises(InputError, match=r"two\.py: must define exactly one .* Shape; it defines Circle and Disc"):
         catalog.get("shapes", "two")
 
 
 def test_a_file_with_no_member_is_refused_by_name(folder: Path) -> None:
     (folder / "none.py").write_text("from shapes_base import Shape\n")  # imported is not defined
-    with pytest.raises(TypeError, match=r"none\.py: must define exactly one .* it defines none$"):
+    with pytest.raises(InputError, match=r"none\.py: must define exactly one .* it defines none$"):
         catalog.get("shapes", "none")
 
 
 def test_an_unfinished_member_is_told_what_it_lacks(folder: Path) -> None:
     (folder / "half.py").write_text("from shapes_base import Shape\nclass Half(Shape): ...\n")
-    with pytest.raises(TypeError, match=r"it defines none \(Half lacks area\)"):
+    with pytest.raises(InputError, match=r"it defines none \(Half lacks area\)"):
         catalog.get("shapes", "half")
 
 

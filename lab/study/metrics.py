@@ -47,9 +47,12 @@ class Metrics(Mapping[str, np.ndarray]):
     def to_pandas(self) -> Any:
         """A pandas.DataFrame with a row for each step, its index, and a column for each tag.
 
-        Raises: ImportError where pandas is not installed.
+        Raises: ImportError, which says what to do, where pandas is not installed.
         """
-        import pandas
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("to_pandas needs pandas, which the lab itself does not: pip install pandas") from error
 
         columns = {tag: self[tag] for tag in self if tag != "step"}
         return pandas.DataFrame(columns, index=pandas.Index(self["step"], name="step"))
