@@ -133,6 +133,15 @@ class Problem:
         return torch.cat([self.X.new_zeros(0), *(X.square().sum(dim=1) for X, _ in self.blocks())])
 
     @cached_property
+    def heaviest(self) -> float:
+        """Σ_n (4 tr h_n + 1)(1 + ‖x_n‖)²/M with h_n at z = 0, where no weight is hidden by saturation; 0 if X is."""
+        if not self.X.any():
+            return 0.0
+        at_zero = [self.loss.diagonal(X.new_zeros(len(X), self.shape[1]), y) for X, y in self.blocks()]
+        weights = 4 * torch.cat(at_zero).double().sum(dim=1) + 1
+        return float(weights @ (1 + self.row_squares.double().sqrt()).square()) / self.divisor
+
+    @cached_property
     def longest_row(self) -> float:
         """max ‖x_n‖."""
         return math.sqrt(float(self.row_squares.max()))

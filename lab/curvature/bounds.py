@@ -109,6 +109,13 @@ def raised(values: Tensor, delta: float, ridge: float = 0.0) -> Tensor:
     return torch.tensor([moved(value) for value in values.tolist()], dtype=torch.float64)
 
 
+def times(values: Tensor, by: float, up: bool) -> Tensor:
+    """Values times a power of two, upward or downward where the smallest normal number is more than what comes out."""
+    product, tiny = values * by, torch.finfo(values.dtype).tiny
+    outward = torch.full_like(values, tiny) if up else torch.where(values > 0, 0.0, -tiny)
+    return torch.where((product.abs() < tiny) & (values != 0), outward, product)
+
+
 def _exp(x: float) -> float:
     return math.exp(x) if x < 709 else math.inf
 

@@ -70,6 +70,8 @@ def by_chance(
     """
     V = ritz.vectors[:, :q]
     P, starts = V.shape[0], 2
+    if q >= P:
+        return floor  # nothing is left
     each = math.log(1.648 * P**0.5) - math.log(chance) / starts
     depth = math.ceil((each / ease**0.5 + 1) / 2)
 

@@ -7,7 +7,10 @@ Kept       With the products X_nd X_ne, d ≤ e, kept from θ to θ (`Problem.pr
            matrices, (Q, N) by (N, D(D + 1)/2) for the Q = K(K + 1)/2 pairs of classes.
 Error      Logit Hessians are exact to rounding in θ's precision; then h, and X twice or its products once, are rounded
            to u = 2⁻²⁴ and multiplied: |δH| ≤ (γ_N + 6u) Σ|X||h||X|/M entrywise, in norm at most that share of tr H.
+           Single precision underflows at 1e-38, which costs what `Curvature.underflow` says.
 """
+
+import math
 
 import torch
 from torch import Tensor
@@ -19,7 +22,7 @@ SINGLE = torch.float32
 
 
 def coarse(curvature: Curvature) -> tuple[Tensor, float]:
-    """H (P, P) in single precision, in the order of `by_class`; and a bound on its 2-norm's error."""
+    """H (P, P) in single precision, in the order of `by_class`; and a bound on its error's norm, ∞ if it overflows."""
     problem, (D, K) = curvature.problem, curvature.theta.shape
     H = torch.zeros(K, D, K, D, dtype=SINGLE, device=curvature.theta.device)
     if problem.products is not None:
@@ -32,7 +35,9 @@ def coarse(curvature: Curvature) -> tuple[Tensor, float]:
     whole = H.view(curvature.P, curvature.P)
     whole.diagonal().add_((problem.ridge * problem.mask.T.expand(K, D)).reshape(-1).to(SINGLE))
     share = gamma(problem.N + 2, SINGLE) + 6 * torch.finfo(SINGLE).eps
-    return whole, share * (curvature.bare_trace + problem.ridge) + curvature.dense_rounding
+    lost = curvature.dense_rounding + curvature.underflow(SINGLE)
+    error = share * (curvature.bare_trace + problem.ridge) + lost
+    return whole, error if bool(torch.isfinite(whole).all()) else math.inf
 
 
 def by_class(curvature: Curvature, V: Tensor) -> Tensor:

@@ -121,6 +121,8 @@ def largest_within(product: Product, start: Tensor, depth: int) -> float:
     last = Q = _orthonormal(start, None)
     T = start.new_zeros(0, 0)
     for _ in range(depth):
+        if not last.shape[1]:
+            break
         new = product(last)
         s, m = T.shape[0], last.shape[1]
         grown = start.new_zeros(s + m, s + m)
@@ -128,8 +130,6 @@ def largest_within(product: Product, start: Tensor, depth: int) -> float:
         grown[s:, :s] = grown[:s, s:].T
         T = grown
         last = _orthonormal(new, Q)
-        if not last.shape[1]:
-            break
         Q = torch.cat([Q, last], dim=1)
     return float(torch.linalg.eigvalsh((T + T.T) / 2)[-1]) if len(T) else 0.0
 

@@ -18,6 +18,10 @@ Change     With δ the largest drift of a row's logits between θ and θ + Δ (`
 
 Rounding of a product: |δ(HV)| ≤ (γ_N + γ_D + e) G|V| entrywise with G = Σ_n (r_n ⊗ |x_n|)(r_n ⊗ |x_n|)ᵀ/N and
 r² = h_kk + p_k as in `lab.rounding`, so that its 2-norm is at most (γ_N + γ_D + e) tr G for a unit direction.
+
+Underflow: what is below the smallest normal number t may come out as 0, in p, in products with x and with directions.
+Each of these is off by no more than t, so that H is by about t K Σ_n (R_n + 1)(1 + ‖x_n‖)²/M, R_n a row's weight. It is
+4 tr h_n at z = 0 at most: a saturated H that is 0 in floating point is not 0, and its eigenvalues are below that.
 """
 
 import math
@@ -139,13 +143,23 @@ class Curvature:
         r2 = [h.abs() + p for h, p in zip(self._diagonals, masses, strict=True)]
         relative = gamma(self.problem.N + 2, dtype) + gamma(D, dtype) + self._logit_rounding
         largest = self.problem.ridge * float(self.problem.mask.abs().max())
-        return relative * self._weighed(r2) + 4 * torch.finfo(dtype).eps * largest
+        ridged = 4 * torch.finfo(dtype).eps * largest
+        return self._at_most(relative * self._weighed(r2)) + ridged + self.underflow(dtype)
 
     @property
     def dense_rounding(self) -> float:
         """Bound on the 2-norm of the error of `dense`, and of `dual`: (γ_N + γ_D + 2e) tr H, as in `lab.rounding`."""
         dtype, D = self.theta.dtype, self.theta.shape[0]
-        return (gamma(self.problem.N + 2, dtype) + gamma(D, dtype) + 2 * self._logit_rounding) * self.trace
+        relative = gamma(self.problem.N + 2, dtype) + gamma(D, dtype) + 2 * self._logit_rounding
+        return self._at_most(relative * self.trace) + self.underflow(dtype)
+
+    def underflow(self, dtype: torch.dtype) -> float:
+        """Bound on what H in `dtype` loses, in norm, to numbers below the smallest normal one."""
+        problem, tiny = self.problem, torch.finfo(dtype).tiny
+        rank = self.theta.shape[1] - problem.loss.flat(self.theta.shape[1])[0]
+        if not problem.model.is_linear or not rank:
+            return 0.0
+        return 4 * tiny * (rank + 1) * problem.heaviest
 
     @cached_property
     def floor(self) -> float:
@@ -171,11 +185,18 @@ class Curvature:
 
     @cached_property
     def _logit_rounding(self) -> float:
-        """e = M max d + c u of `lab.rounding`, with d = γ_D |X||θ| bounded by norms."""
+        """e = e^{M max d} − 1 + c u, to first order that of `lab.rounding`, with d = γ_D |X||θ| bounded by norms."""
         K, dtype, loss = self.theta.shape[1], self.theta.dtype, self.problem.loss
         reach = self.problem.longest_row * float(self.theta.norm(dim=0).max())
         unit = torch.finfo(dtype).eps / 2
-        return loss.self_concordance * gamma(self.theta.shape[0], dtype) * reach + unit * (8 + K + 2 * reach)
+        moved = loss.self_concordance * gamma(self.theta.shape[0], dtype) * reach
+        return (math.expm1(moved) if moved < 50 else math.inf) + unit * (8 + K + 2 * reach)
+
+    def _at_most(self, error: float) -> float:
+        """The error, or all that H₀ and what is computed can be where logits are nothing but rounding."""
+        if not self.problem.model.is_linear or error <= self.bare_trace:
+            return error
+        return 2 * self.problem.heaviest if math.isnan(error) else min(error, 2 * self.problem.heaviest)
 
     @cached_property
     def _rows(self) -> list[Blocked]:

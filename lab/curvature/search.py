@@ -6,6 +6,7 @@ dense spectrum has too, if m is a few more than k. What fills it is a bound σ o
 matrix in single precision where that costs no more than a search by products, and otherwise found by chance.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,6 +28,13 @@ NOTHING = Ceiling(torch.tensor([torch.inf], dtype=torch.float64))
 def most(curvature: Curvature) -> float:
     """An upper bound on tr H, and so on every eigenvalue, as none is negative."""
     return curvature.trace * (1 + 1e-12) + curvature.dense_rounding
+
+
+def highest(curvature: Curvature) -> float:
+    """An upper bound on every eigenvalue: tr H, or tr H₀ and what the ridge adds at most (Weyl)."""
+    ridge = curvature.problem.ridge * float(curvature.problem.mask.max())
+    weyl = (curvature.bare_trace + ridge) * (1 + 1e-12) + curvature.dense_rounding
+    return min(most(curvature), weyl)
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,8 @@ class Search:
 
         A proof is not worth its price where a cluster goes on beyond the block, unless the block is the `widest`.
         """
-        ritz = self._by_matrix(start) if self._has_matrix else self._run(start, self._foreseen)
+        coarsely = self._has_matrix and math.isfinite(self._coarse[1])
+        ritz = self._by_matrix(start) if coarsely else self._run(start, self._foreseen)
         ceiling = self._with_trace(ritz, ceiling)
         enclosure = certificate.enclose(ritz, ceiling, self.k)
         low, high, majorant = *self._gap(ritz), None
@@ -92,9 +101,12 @@ class Search:
         """The block that the coarse matrix has, examined by products in full, and by more where it is too coarse."""
         curvature, H = self.curvature, self._coarse[0]
         begin = by_class(curvature, start).double()
-        found = krylov.filtered(
-            lambda V: (H @ V.to(H)).double(), begin, self.k, curvature.floor, 1e-2 * self.tolerance**0.5
-        )
+
+        def product(V: Tensor) -> Tensor:
+            size = V.abs().amax(dim=0).clamp(min=torch.finfo(V.dtype).tiny)  # a polynomial grows beyond what H can hold
+            return (H @ (V / size).to(H)).double() * size
+
+        found = krylov.filtered(product, begin, self.k, curvature.floor, 1e-2 * self.tolerance**0.5)
         return self._run(by_column(curvature, found).to(start), self._foreseen)
 
     def _run(self, start: Tensor, enough: Callable[[Ritz], bool]) -> Ritz:

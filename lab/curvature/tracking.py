@@ -7,11 +7,14 @@ How            0. where all rows share one logit Hessian, as at θ = 0, the stru
                   found so are examined by products in full, and Cholesky proves what all others are below;
                3. otherwise the search goes by products alone, and what it leaves is bounded by chance;
                4. a cluster at the edge of the block, which nothing can part, is met by a wider block.
+Units          with X·2^a, θ·2^−a and ρ·4^a logits are the same to the bit and H is 4^a times as large: an H whose
+               squares would underflow or overflow is followed in such units.
 Between        a step that measures nothing has the last enclosure, moved by the exponential bound.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -20,7 +23,7 @@ from torch import Tensor
 from lab.curvature import bounds, krylov, plan
 from lab.curvature.bounds import Ceiling, Enclosure, Majorant
 from lab.curvature.operator import Curvature
-from lab.curvature.search import Search, most
+from lab.curvature.search import Search, highest, most
 from lab.curvature.structure import shared, uniform_ridge
 
 
@@ -70,6 +73,22 @@ class Tracked:
             None if proof is None else Majorant(proof["vectors"].to(like), proof["values"], proof["rest"]),
         )
 
+    def scaled(self, a: int) -> "Tracked":
+        """The same of 4^a H, at θ·2^−a."""
+        by, enclosure, proof = 4.0**a, self.enclosure, self.majorant
+        if proof is not None:
+            rest = float(bounds.times(torch.tensor([proof.rest], dtype=torch.float64), by, up=True))
+            proof = replace(proof, values=bounds.times(proof.values, by, up=True), rest=rest)
+        lower, upper = bounds.times(enclosure.lower, by, up=False), bounds.times(enclosure.upper, by, up=True)
+        return replace(
+            self,
+            theta=self.theta * 2.0**-a,
+            values=torch.clamp(self.values * by, lower, upper),
+            enclosure=replace(enclosure, lower=lower, upper=upper),
+            ceiling=replace(self.ceiling, values=bounds.times(self.ceiling.values, by, up=True)),
+            majorant=proof,
+        )
+
     def moved(self, delta: float, ridge: float) -> Enclosure:
         """The enclosure after a change of the Hessian by at most e^{±δ}."""
         return self.enclosure.moved(delta, ridge)
@@ -81,10 +100,30 @@ def track(curvature: Curvature, k: int, tolerance: float, before: Tracked | None
     Where that is not reached, `settled` is False, and the intervals hold all the same. Raises: ValueError where the
     model is not linear in θ: no eigenvalue is then known to be positive, on which the ceilings rest.
     """
+    a = _units(curvature)
+    if not a:
+        return _track(curvature, k, tolerance, before, seed)
+    problem = curvature.problem
+    scaled = replace(problem, X=problem.X * 2.0**a, ridge=problem.ridge * 4.0**a)
+    there = Curvature(scaled, curvature.theta * 2.0**-a)
+    found = _track(there, k, tolerance, None if before is None else before.scaled(a), seed)
+    return replace(found.scaled(-a), theta=curvature.theta)
+
+
+def _units(curvature: Curvature) -> int:
+    """The a that brings an H whose squares are in danger near 1; 0 for any other."""
+    size, tiny = most(curvature), torch.finfo(curvature.theta.dtype).tiny
+    if not 0 < size < math.inf or tiny**0.4 < size < min(tiny**-0.4, 1e15):
+        return 0
+    limit = round(-math.log2(tiny) * 0.4)  # of X's own range
+    return max(-limit, min(limit, round(-math.log2(size) / 2)))
+
+
+def _track(curvature: Curvature, k: int, tolerance: float, before: Tracked | None, seed: int) -> Tracked:
     known = _by_structure(curvature, k, tolerance)
     if known is not None:
         return known
-    ceiling = Ceiling(torch.tensor([most(curvature)], dtype=torch.float64))
+    ceiling = Ceiling(torch.tensor([highest(curvature)], dtype=torch.float64))
     start = krylov.random_block(curvature.P, 0, seed, curvature.theta)
     search, found = Search(curvature, k, tolerance, seed), None
     if before is not None:

@@ -127,7 +127,8 @@ class SpectrumProbe(Probe):
         if method == "dual":
             found = structure.from_dual(curvature, spectrum.dense(H, error=curvature.dense_rounding))
         else:
-            found = spectrum.dense(H, error=hessian_norm_bound(problem, theta, float(H.trace())))
+            error = hessian_norm_bound(problem, theta, float(H.trace())) + curvature.underflow(H.dtype)
+            found = spectrum.dense(H, error=error)
         seen["spectrum"] = found
         k = self.top
         enclosure = Enclosure(found.lower[:k].cpu(), found.upper[:k].cpu())

@@ -1,0 +1,66 @@
+"""Both ways to sum JᵀhJ, by pairs and by columns, are one einsum, whatever the shapes, strides and zero pairs."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.loop import Batches
+from lab.losses.softmax import Softmax
+from lab.models import linear
+from lab.models.linear import Linear
+from lab.problem import Problem
+from lab.seeds import stream
+
+
+@given(
+    N=st.integers(0, 40),
+    D=st.integers(1, 20),
+    K=st.integers(1, 6),
+    forming=st.sampled_from([0, 30, 10**9]),
+    tile=st.sampled_from([(256, 256), (8, 8), (1, 1), (7, 40), (16, 3)]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    kept=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    by_class=st.booleans(),
+    transposed=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+def test_both_ways_are_the_einsum(N, D, K, forming, tile, dtype, kept, by_class, transposed, seed):
+    g = torch.Generator().manual_seed(seed)
+    X = torch.randn((D, N) if transposed else (N, D), generator=g, dtype=torch.float64).to(dtype)
+    X = X.T if transposed else X
+    h = torch.randn(N, K, K, generator=g, dtype=torch.float64).to(dtype)
+    seen = torch.rand(K, K, generator=g) < kept
+    h = torch.where(seen | seen.T, h + h.mT, 0.0)
+    before = torch.randn((K, D, K, D) if by_class else (D, K, D, K), generator=g, dtype=torch.float64).to(dtype)
+    made, h_before = before.clone(), h.clone()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linear, "FORMING", forming)
+        patch.setattr(linear, "TILE", tile)
+        Linear().gauss_newton(X, X.new_zeros(D, K), h, out=made.permute(1, 0, 3, 2) if by_class else made)
+
+    def summed(rows, hessians):
+        added = torch.einsum("nd,nkl,ne->dkel", rows, hessians, rows)
+        return added.permute(1, 0, 3, 2) if by_class else added
+
+    truth = before.double() + summed(X.double(), h.double())
+    size = before.double().abs() + summed(X.double().abs(), h.double().abs())
+    assert bool(((made.double() - truth).abs() <= (N + 4) * torch.finfo(dtype).eps * size).all())
+    assert torch.equal(h, h_before)
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=12), st.integers(1, 9), st.integers(0, 99))
+def test_batches_are_the_same_in_whatever_order_steps_are_asked_for(steps, size, seed):
+    N = 13
+    X = torch.arange(N, dtype=torch.float64)[:, None]
+    full = Problem(Softmax(), Linear(), X, torch.arange(N) % 3, outputs=3)
+    batches, per_epoch = Batches(full, size, seed), -(-N // size)
+    for t in steps:
+        epoch, index = divmod(t, per_epoch)
+        order = torch.as_tensor(stream(seed, "batches", epoch).permutation(N))
+        rows = order[index * size : (index + 1) * size]
+        for made in (batches(t), Batches(full, size, seed)(t)):
+            assert torch.equal(made.X[:, 0], rows.double())
+            assert torch.equal(made.y, rows % 3)
+    whole = torch.cat([Batches(full, size, seed)(t).X for t in range(per_epoch)])
+    assert torch.equal(whole[:, 0].sort().values, X[:, 0])
