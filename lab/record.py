@@ -102,10 +102,14 @@ class JsonLines(AppendedFile):
     def write(self, step: int, readings: Readings) -> None:
         """Append the row.  Raises TypeError for what is no reading, ValueError for a text that is a number's name."""
         row = {tag: value for tag, value in row_of(step, readings).items() if not isinstance(value, Shown)}
+        try:
+            line = json.dumps(row, allow_nan=False, ensure_ascii=False)
+        except ValueError:  # a number that JSON has not
+            line = json.dumps(plain(row), allow_nan=False, ensure_ascii=False)
         clash = [tag for tag, value in row.items() if isinstance(value, str) and value in _NAMED]
         if clash:
             raise ValueError(f"{clash[0]}: the text {readings[clash[0]]!r} would be read back as a number")
-        self._put(json.dumps(plain(row), allow_nan=False, ensure_ascii=False).encode() + b"\n")
+        self._put(line.encode() + b"\n")
 
 
 def read_jsonl(path: Path) -> list[Row]:

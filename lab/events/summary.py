@@ -48,13 +48,6 @@ def opened(opening: Opening, now: float) -> list[Any]:
     return values
 
 
-def scalar(tag: str, value: float) -> Any:
-    """A number, which becomes a float32."""
-    from tensorboard.compat.proto import summary_pb2
-
-    return summary_pb2.Summary.Value(tag=tag, simple_value=value)
-
-
 def text(tag: str, words: str) -> Any:
     """Words to be read as they stand; those that are a Markdown table are shown as one, its cells as they stand."""
     lines = words.split("\n")

@@ -58,10 +58,23 @@ class TensorBoard(AppendedFile):
 
     def write(self, step: int, readings: Readings) -> None:
         """Write the readings as one event.  Raises TypeError for what is no reading."""
-        row = row_of(step, readings)
-        del row["step"]
-        self._remember(row)
-        self._show(step, [value for tag, reading in row.items() for value in self._values(tag, reading, row)])
+        row_of(step, readings)
+        self._remember(readings)
+        event = self._events.Event(wall_time=time.time(), step=step)
+        values = event.summary.value
+        for tag, reading in readings.items():
+            if isinstance(reading, int | float):
+                for name, number in self._numbers(tag, reading, readings):
+                    values.add(tag=name, simple_value=number)
+            elif isinstance(reading, Histogram):
+                values.append(summary.histogram(tag, reading))
+            elif isinstance(reading, Picture):
+                values.append(summary.picture(tag, reading))
+            elif self._texts.get(tag) != reading:
+                self._texts[tag] = reading
+                values.append(summary.text(tag, reading))
+        if values:
+            self._put(framed(event.SerializeToString()))
 
     def _remember(self, row: Readings) -> None:
         known = (tag.removesuffix(_LOWER) for tag in self._banded)
@@ -71,47 +84,38 @@ class TensorBoard(AppendedFile):
         """Say how the run ended, at its last step: whoever goes on from there purges it."""
         self._show(step, [summary.session_end(well, time.time())])
 
-    def _values(self, tag: str, reading: Any, row: Mapping[str, Any]) -> Iterator[Any]:
-        if isinstance(reading, str):
-            if self._texts.get(tag) != reading:
-                self._texts[tag] = reading
-                yield summary.text(tag, reading)
-        elif isinstance(reading, Histogram):
-            yield summary.histogram(tag, reading)
-        elif isinstance(reading, Picture):
-            yield summary.picture(tag, reading)
-        else:
-            yield summary.scalar(tag, reading)
-            if tag in self._banded:
-                yield from _middle(tag, reading, row, self._known)
-            elif not tag.endswith((_LOWER, _UPPER)):
-                yield from _for_the_eye(tag, reading, row)
+    def _numbers(self, tag: str, number: float, row: Readings) -> Iterator[tuple[str, float]]:
+        """A number, which becomes a float32, and those that are shown beside it."""
+        yield tag, number
+        if tag in self._banded:
+            yield from _middle(tag, number, row, self._known)
+        elif not tag.endswith((_LOWER, _UPPER)):
+            yield from _for_the_eye(tag, number, row)
 
     def _show(self, step: int, values: Sequence[Any]) -> None:
-        if values:
-            event = self._events.Event(wall_time=time.time(), step=step)
-            event.summary.value.extend(values)
-            self._put(framed(event.SerializeToString()))
+        event = self._events.Event(wall_time=time.time(), step=step)
+        event.summary.value.extend(values)
+        self._put(framed(event.SerializeToString()))
 
     def _add(self, **fields: Any) -> None:
         self._put(framed(self._events.Event(wall_time=time.time(), **fields).SerializeToString()))
 
 
-def _middle(tag: str, lower: float, row: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[Any]:
+def _middle(tag: str, lower: float, row: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """The line in a band, which goes on where the value itself has no number."""
     whole = tag.removesuffix(_LOWER)
     upper = row.get(whole + _UPPER)
     if upper is not None:
-        yield summary.scalar(f"{whole}/middle", inside(lower, upper, known.get(whole)))
+        yield f"{whole}/middle", inside(lower, upper, known.get(whole))
 
 
-def _for_the_eye(tag: str, value: float, row: Mapping[str, Any]) -> Iterator[Any]:
+def _for_the_eye(tag: str, value: float, row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """The further scalars that a number's tag asks for."""
     if tag.startswith(_SPAN_DECADES) and isinstance(value, float) and value > 0:
-        yield summary.scalar(f"log10/{tag}", math.log10(value))
+        yield f"log10/{tag}", math.log10(value)
     group = tag.partition("/")[0] + "/"
     if group in _LIMITS and tag == next(other for other in row if other.startswith(group)):
-        yield summary.scalar(f"{group}limit", _LIMITS[group])
+        yield f"{group}limit", _LIMITS[group]
 
 
 def _path_after(older: Sequence[Path], folder: Path) -> Path:
