@@ -10,12 +10,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-from timing import Counted, Seconds, fastest, machine, median, now, pair, peak_bytes, since
+from timing import Seconds, machine, median, now, pair, peak_bytes, since, total, turns
 from torch import Tensor
 
 from lab import config, launch, spectrum
@@ -114,28 +115,17 @@ def solve(operator: Any, v0: Any = None) -> tuple[Any, Any]:
     return eigsh(operator, k=TOP, which="LA", tol=EXACT, v0=v0)
 
 
-def counted(operator: Any, products: Counted) -> Any:
-    """The operator with its products counted."""
-    from scipy.sparse.linalg import LinearOperator
-
-    return LinearOperator(operator.shape, matvec=lambda v: products(operator.matvec, v), dtype=operator.dtype)
-
-
-def pyhessian(problem: Problem, theta: Tensor, products: Counted) -> list[float]:
+def pyhessian(problem: Problem, theta: Tensor) -> list[float]:
     """The other peer's largest eigenvalues, at its default tolerance."""
     from pyhessian import hessian
 
     torch.set_default_dtype(torch.float64)
-    module, name = sys.modules[hessian.__module__], "hessian_vector_product"
-    plain = getattr(module, name)
-    setattr(module, name, lambda *args: products(plain, *args))
     try:
         with torch.enable_grad():
             batch = problem.X, problem.y
             asked = hessian(network(problem, theta), torch.nn.CrossEntropyLoss(), data=batch, cuda=False)
             return list(asked.eigenvalues(top_n=TOP, tol=1e-3)[0])
     finally:
-        setattr(module, name, plain)
         torch.set_default_dtype(torch.float32)
 
 
@@ -147,21 +137,26 @@ def off(values: Any, true: Tensor) -> float:
 
 def cold() -> Iterator[Row]:
     """The five largest from nothing."""
-    problem, products = digits(), Counted()
+    problem = digits()
     theta = start(problem)
     true = spectrum.dense(problem.hessian(theta)).values[:TOP]
     found = tracking.track(Curvature(problem, theta), TOP, EXACT)
-    ours = fastest(lambda: tracking.track(Curvature(replace(problem), theta), TOP, EXACT), 40)  # nothing kept of X
-    theirs = solve(counted(curvlinops(problem, theta), products))[0]
+    theirs = curvlinops(problem, theta)
+    spent = turns(
+        {
+            "ours": lambda: tracking.track(Curvature(replace(problem), theta), TOP, EXACT),  # nothing kept of X
+            "theirs": lambda: solve(theirs),
+        },
+        25,
+    )
     yield {
         "work": "the 5 largest eigenvalues to 1e-8, digits, from nothing",
         "peer": "curvlinops and scipy's eigsh, uncertified",
-        "fastest": [ours, products.undisturbed],
-        "products": products.calls,
+        **spent,
         "goal": 15,
         "how": found.enclosure.how,
         "width": found.enclosure.width,
-        "off": [off(found.values, true), off(theirs[::-1].copy(), true)],
+        "off": [off(found.values, true), off(solve(theirs)[0][::-1].copy(), true)],
     }
 
 
@@ -170,17 +165,21 @@ def warm() -> Iterator[Row]:
     problem = digits()
     for lr in (0.5, 0.05):
         wrong: dict[str, list[float]] = {"ours": [], "eigsh": [], "pyhessian": []}
-        theta, known, v0, ours = start(problem), None, None, 0.0
+        steps: dict[str, list[Seconds]] = {name: [] for name in wrong}
+        theta, known, v0 = start(problem), None, None
         for t in range(9):
             true = spectrum.dense(problem.hessian(theta)).values[:TOP]
-            last, known = known, tracking.track(Curvature(problem, theta), TOP, EXACT, known)
-            if t < 2:  # the first step is no warm one
-                counts = {"eigsh": Counted(), "pyhessian": Counted()}
-            if t:
-                ours += fastest(lambda at=theta, last=last: tracking.track(Curvature(problem, at), TOP, EXACT, last), 8)
-            values, vectors = solve(counted(curvlinops(problem, theta), counts["eigsh"]), v0)
+            operator, curvature = curvlinops(problem, theta), partial(Curvature, problem, theta)
+            calls: dict[str, Callable[[], Any]] = {
+                "ours": lambda at=curvature, last=known: tracking.track(at(), TOP, EXACT, last),
+                "eigsh": lambda operator=operator, v0=v0: solve(operator, v0),
+                "pyhessian": lambda at=theta: pyhessian(problem, at),
+            }
+            if t:  # the first step is no warm one
+                for name, spent in turns(calls, 5).items():
+                    steps[name].append(spent)
+            known, (values, vectors), powers = (call() for call in calls.values())
             v0 = vectors[:, -1]
-            powers = pyhessian(problem, theta, counts["pyhessian"])
             for name, found in (("ours", known.values), ("eigsh", values[::-1].copy()), ("pyhessian", powers)):
                 wrong[name].append(off(found, true))
             theta = theta - lr * problem.gradient(theta)
@@ -191,8 +190,8 @@ def warm() -> Iterator[Row]:
             yield {
                 "work": f"the 5 largest to 1e-8 with intervals at each step of gradient descent, digits, lr {lr:g}",
                 "peer": said,
-                "fastest": [ours, counts[name].undisturbed],
-                "products": counts[name].calls,
+                "ours": total(steps["ours"]),
+                "theirs": total(steps[name]),
                 "goal": goal,
                 "how": known.enclosure.how,
                 "off": [max(wrong["ours"]), max(wrong[name])],

@@ -65,6 +65,27 @@ def pair(ours: Callable[[], Any], peer: Callable[[], Any], runs: int, each: int 
     return median(times["ours"]), median(times["peer"])
 
 
+def turns(calls: dict[str, Callable[[], Any]], runs: int) -> dict[str, Seconds]:
+    """Medians of several calls, each run in turn after a warm-up of all, so that a drifting machine hits all.
+
+    Before each there is a pause: the threads of another's BLAS wait busily for more work, up to a tenth of a second.
+    """
+    times: dict[str, list[Seconds]] = {name: [] for name in calls}
+    for turn in range(runs + 1):
+        for name, call in calls.items():
+            time.sleep(0.25)
+            start = now()
+            call()
+            if turn:
+                times[name].append(since(start))
+    return {name: median(spent) for name, spent in times.items()}
+
+
+def total(times: Sequence[Seconds]) -> Seconds:
+    """The sum on each clock."""
+    return Seconds(sum(t.wall for t in times), sum(t.cpu for t in times))
+
+
 def fastest(call: Callable[[], Any], runs: int) -> float:
     """Seconds of the fastest of several runs."""
     times = []
