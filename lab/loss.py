@@ -148,8 +148,9 @@ class Loss(Derivation):
     def hessian_map(self, z: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         """Return the map U ↦ h U of each row's logit Hessian h, for many directions at one z.
 
-        The map takes and returns (N, K, m): m directions for every row. A loss whose `hvp` begins with work that
-        depends on z alone does it here once.
+        The map takes and returns (N, K, m): m directions for every row, and may overwrite what it takes, as the
+        images of many directions fill a cache. A loss whose `hvp` begins with work that depends on z alone does it
+        here once.
         """
         return lambda U: torch.stack([self.hvp(z, y, u) for u in U.unbind(2)], dim=2)
 
@@ -178,7 +179,10 @@ class Loss(Derivation):
         return None
 
     def flat(self, K: int) -> tuple[int, str]:
-        """Return how many directions of R^K no row's Hessian ever sees, and why (the reason completes "as …")."""
+        """Return how many directions of R^K no row's Hessian ever sees, and why (the reason completes "as …").
+
+        There is none, or one: a shift common to all K.
+        """
         return 0, ""
 
     def examples(self, rng: Generator) -> Iterator[tuple[Tensor, Tensor]]:

@@ -147,18 +147,23 @@ class Problem:
         return math.sqrt(float(self.row_squares.max()))
 
     @cached_property
+    def columns(self) -> Tensor:
+        """Which of X's columns are not 0 in every row, (r,): no other has a part in a linear model's curvature."""
+        return self.X.any(dim=0).nonzero()[:, 0]
+
+    @cached_property
     def products(self) -> Tensor | None:
-        """X_nd X_ne for d ≤ e in single precision, (N, D(D + 1)/2), row by row; None where it is more than KEPT_BYTES.
+        """X_nd X_ne, d ≤ e of `columns`, in single precision, (N, r(r + 1)/2); None where it is more than KEPT_BYTES.
 
         What a linear model's curvature has of X, whatever θ is: kept, it spares forming it anew at every step.
         """
-        D, single = self.shape[0], torch.float32
-        if not self.model.is_linear or self.N * D * (D + 1) // 2 * single.itemsize > KEPT_BYTES:
+        r, single = len(self.columns), torch.float32
+        if not self.model.is_linear or self.N * r * (r + 1) // 2 * single.itemsize > KEPT_BYTES:
             return None
-        X, kept, first = self.X.to(single), self.X.new_empty(self.N, D * (D + 1) // 2, dtype=single), 0
-        for d in range(D):
-            torch.mul(X[:, d, None], X[:, d:], out=kept[:, first : first + D - d])
-            first += D - d
+        X, kept, first = self.X[:, self.columns].to(single), self.X.new_empty(self.N, r * (r + 1) // 2, dtype=single), 0
+        for d in range(r):
+            torch.mul(X[:, d, None], X[:, d:], out=kept[:, first : first + r - d])
+            first += r - d
         return kept
 
     @cached_property

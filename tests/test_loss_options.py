@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lab import oracle, problem, rounding
-from lab.curvature.coarse import by_class, coarse
+from lab.curvature.coarse import coarse
 from lab.curvature.operator import Curvature
 from lab.doctor import diagnosed
 from lab.loop import Batches
@@ -106,8 +106,10 @@ def test_the_operator_is_the_matrix_with_options_too(problem_and_theta, rng):
     assert torch.allclose(bare.factor().T @ bare.factor(), bare.dense, rtol=1e-11, atol=1e-14)
     dual = torch.linalg.eigvalsh(bare.dual())[-5:]
     assert torch.allclose(dual, torch.linalg.eigvalsh(bare.dense)[-5:], rtol=1e-11)
-    single, error = coarse(curvature)
-    assert torch.linalg.matrix_norm(single - by_class(curvature, by_class(curvature, H).T), 2) <= error
+    for kept in (True, False):
+        made = coarse(curvature, kept)
+        L = made.coordinates.lifted(torch.eye(len(made.matrix), dtype=H.dtype))
+        assert torch.linalg.matrix_norm(made.matrix * made.scale - L.T @ H @ L, 2) <= made.error
 
 
 @dataclass(frozen=True)

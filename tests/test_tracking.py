@@ -126,7 +126,7 @@ def test_a_small_step_needs_no_new_proof_and_a_large_one_gets_one(rng, monkeypat
     problem, theta = make_problem(rng, N=90, D=30, K=4, ridge=0.0)
     found = tracking.track(Curvature(problem, theta), 3, 1e-8)
     made = []
-    monkeypatch.setattr(search, "coarse", lambda curvature: made.append(curvature) or coarse(curvature))
+    monkeypatch.setattr(search, "coarse", lambda *args: made.append(args) or coarse(*args))
     for size, proofs in ((1e-4, 0), (1.0, 1)):
         move = size * torch.randn(theta.shape, generator=rng, dtype=theta.dtype)
         there = Curvature(problem, theta + move)

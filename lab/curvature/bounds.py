@@ -99,14 +99,13 @@ def raised(values: Tensor, delta: float, ridge: float = 0.0) -> Tensor:
     """(λ − ρ)e^δ + ρ, rounded outward in the direction of δ; below ρ, where only rounding can be, e^{−δ} is used."""
     up, down = _exp(delta), _exp(-delta)
     slack = math.copysign(8 * sys.float_info.epsilon, delta) if delta else 0.0
-
-    def moved(value: float) -> float:
-        above = value - ridge
-        grown = above * (up if above > 0 else down) if above else 0.0
-        return grown + ridge + slack * (abs(value) + abs(ridge))
-
     # They are a few numbers: each operation on a tensor would cost as much as all of this.
-    return torch.tensor([moved(value) for value in values.tolist()], dtype=torch.float64)
+    above = [(value, value - ridge) for value in values.tolist()]
+    moved = [
+        (over * (up if over > 0 else down) if over else 0.0) + ridge + slack * (abs(value) + abs(ridge))
+        for value, over in above
+    ]
+    return torch.tensor(moved, dtype=torch.float64)
 
 
 def times(values: Tensor, by: float, up: bool) -> Tensor:

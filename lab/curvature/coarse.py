@@ -2,69 +2,103 @@
 
 It is good enough to search in, and to count eigenvalues on either side of a gap: how far off it is, is known.
 
-Order      Class by class, row k·D + d: its blocks (k, l), Xᵀ diag(h_kl) X, lie side by side in memory as they are made.
-Kept       With the products X_nd X_ne, d ≤ e, kept from θ to θ (`Problem.products`), all blocks are one product of
-           matrices, (Q, N) by (N, D(D + 1)/2) for the Q = K(K + 1)/2 pairs of classes.
-Error      Logit Hessians are exact to rounding in θ's precision; then h, and X twice or its products once, are rounded
-           to u = 2⁻²⁴ and multiplied: |δH| ≤ (γ_N + 6u) Σ|X||h||X|/M entrywise, in norm at most that share of tr H.
-           Single precision underflows at 1e-38, which costs what `Curvature.underflow` says.
+Order        That of the coordinates that the Hessian sees (`coordinates`): the rest of it is the ridge alone.
+Kept         With the products X_nd X_ne, d ≤ e, kept from θ to θ (`Problem.products`), all blocks are one product of
+             matrices, (Q, N) by (N, r(r + 1)/2) for the Q pairs of classes with any h_kl.
+Units        The matrix is H/scale, a power of two near tr H: its squares are far from where single precision ends.
+Error        Logits are rounded to u = 2⁻²⁴, and h is made of them: e = M u max|z| + c u as in `lab.rounding`, relative
+             to h, whose |h| ≤ tr h. The reflection has each entry from four, whose moduli are at most 4 tr h together,
+             and adds three times. X is rounded twice, or its products once, and multiplied: in norm
+             |δH| ≤ (γ_N + e + 28u) tr H. Single precision underflows at 1e-38, in h and in h/(M·scale), which costs
+             what `Curvature.underflow` says.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from lab.curvature.coordinates import Coordinates
 from lab.curvature.operator import Curvature
 from lab.rounding import gamma
 
 SINGLE = torch.float32
 
 
-def coarse(curvature: Curvature) -> tuple[Tensor, float]:
-    """H (P, P) in single precision, in the order of `by_class`; and a bound on its error's norm, ∞ if it overflows."""
-    problem, (D, K) = curvature.problem, curvature.theta.shape
-    H = torch.zeros(K, D, K, D, dtype=SINGLE, device=curvature.theta.device)
-    if problem.products is not None:
-        _from_products(curvature, problem.products, out=H)
-    else:
-        theta = curvature.theta.to(SINGLE)
-        for X, y in problem.blocks(width=K * K, least=1024):
-            h = problem.loss.hessian(problem.model.forward(X, curvature.theta), y).div_(problem.divisor)
-            problem.model.gauss_newton(X.to(SINGLE), theta, h.to(SINGLE), out=H.permute(1, 0, 3, 2))
-    whole = H.view(curvature.P, curvature.P)
-    whole.diagonal().add_((problem.ridge * problem.mask.T.expand(K, D)).reshape(-1).to(SINGLE))
-    share = gamma(problem.N + 2, SINGLE) + 6 * torch.finfo(SINGLE).eps
-    lost = curvature.dense_rounding + curvature.underflow(SINGLE)
-    error = share * (curvature.bare_trace + problem.ridge) + lost
-    return whole, error if bool(torch.isfinite(whole).all()) else math.inf
+@dataclass(frozen=True)
+class Coarse:
+    """H ≈ scale · matrix, (n, n) in single precision and its own coordinates, off by at most `error` in norm.
+
+    `error` is ∞ where the matrix overflows; `outside` bounds H on what the coordinates leave out.
+    """
+
+    matrix: Tensor
+    scale: float
+    error: float
+    outside: float
+    coordinates: Coordinates
 
 
-def by_class(curvature: Curvature, V: Tensor) -> Tensor:
-    """V (P, m), row d·K + k, in the order of `coarse`: row k·D + d."""
-    (D, K), m = curvature.theta.shape, V.shape[1]
-    return V.reshape(D, K, m).transpose(0, 1).reshape(curvature.P, m)
+def coarse(curvature: Curvature, kept: bool = True) -> Coarse:
+    """The Hessian in single precision; out of the products of X that are `kept`, or make them, or out of X itself."""
+    problem, there = curvature.problem, Coordinates.of(curvature)
+    size = curvature.trace
+    scale = 2.0 ** round(math.log2(size)) if 0 < size < math.inf else 1.0
+    made = _by_products if kept and problem.products is not None else _by_rows
+    H = made(curvature, there, problem.divisor * scale)
+    ridge = (problem.ridge / scale * problem.mask[there.columns, 0]).repeat(there.classes)
+    H.diagonal().add_(ridge.to(SINGLE))
+    fits = 1e-30 < problem.divisor * scale < 1e30 and bool(torch.isfinite(H.sum()))
+    outside = problem.ridge * float(problem.mask.max())
+    return Coarse(H, scale, _error(curvature, scale) if fits else math.inf, outside, there)
 
 
-def by_column(curvature: Curvature, V: Tensor) -> Tensor:
-    """V (P, m) in the order of `coarse` back in that of θ."""
-    (D, K), m = curvature.theta.shape, V.shape[1]
-    return V.reshape(K, D, m).transpose(0, 1).reshape(curvature.P, m)
+def _error(curvature: Curvature, scale: float) -> float:
+    problem, unit = curvature.problem, torch.finfo(SINGLE).eps / 2
+    reach = max((float(z.abs().max()) for z, _ in curvature.logits()), default=0.0)
+    logits = problem.loss.self_concordance * reach + 8 + curvature.theta.shape[1] + 2 * reach
+    if logits * unit > 0.1:
+        return math.inf
+    share = gamma(problem.N + 2, SINGLE) + 1.1 * logits * unit + 28 * unit
+    lost = 4 * curvature.dense_rounding + (1 + problem.divisor * scale) * curvature.underflow(SINGLE)
+    return share * (curvature.bare_trace + problem.ridge) + lost
 
 
-def _from_products(curvature: Curvature, products: Tensor, out: Tensor) -> None:
-    """Blocks (k, l) out of X_nd X_ne (N, D(D + 1)/2) into `out` (K, D, K, D)."""
-    problem, (D, K) = curvature.problem, curvature.theta.shape
-    k, l = torch.triu_indices(K, K, device=out.device)
-    weights = torch.cat([problem.loss.hessian(z, y)[:, k, l].to(SINGLE) for z, y in curvature.logits()])
-    packed = weights.div_(problem.divisor).T @ products
-    d, e = torch.triu_indices(D, D, device=out.device)
-    place = torch.empty(D, D, dtype=torch.long, device=out.device)
-    place[d, e] = place[e, d] = torch.arange(len(d), device=out.device)
-    blocks = packed[:, place.reshape(-1)].view(-1, D, D)
-    first = 0
-    for row in range(K):
-        side = blocks[first : first + K - row]
-        out[row, :, row:] = side.transpose(0, 1)
-        out[row:, :, row] = side
-        first += K - row
+def _logit_hessians(curvature: Curvature, there: Coordinates, z: Tensor, y: Tensor) -> Tensor:
+    """h (classes, classes, n) in single precision."""
+    y = y.to(SINGLE) if y.is_floating_point() else y
+    return there.reflection(curvature.problem.loss.hessian(z.to(SINGLE), y).permute(1, 2, 0))
+
+
+def _by_rows(curvature: Curvature, there: Coordinates, divisor: float) -> Tensor:
+    """H₀/scale out of X, a block of rows at a time."""
+    problem, single = curvature.problem, curvature.theta.to(SINGLE)
+    K, r = there.classes, len(there.columns)
+    H = torch.zeros(K, r, K, r, dtype=SINGLE, device=single.device)
+    for X, y in problem.blocks(width=single.shape[1] ** 2, least=1024):
+        h = _logit_hessians(curvature, there, problem.model.forward(X, curvature.theta), y).permute(2, 0, 1) / divisor
+        problem.model.gauss_newton(X[:, there.columns].to(SINGLE), single, h, out=H.permute(1, 0, 3, 2))
+    return H.view(there.order, there.order)
+
+
+def _by_products(curvature: Curvature, there: Coordinates, divisor: float) -> Tensor:
+    """H₀/scale out of what is kept of X."""
+    products, K, r = curvature.problem.products, there.classes, len(there.columns)
+    assert products is not None
+    h = torch.cat([_logit_hessians(curvature, there, z, y) for z, y in curvature.logits()], dim=2).flatten(0, 1)
+    upper = torch.triu(torch.ones(K, K, dtype=torch.bool, device=h.device)).flatten().nonzero()[:, 0]
+    if not bool((h[:, 0] != 0).all()):  # labels may have nothing to do with each other
+        upper = upper[h[upper].any(dim=1)]
+    packed = torch.cat([h[upper].div_(divisor) @ products, h.new_zeros(1, products.shape[1])])
+    pair = torch.full((K * K,), len(upper), dtype=torch.int32, device=h.device)
+    pair[upper] = pair[upper % K * K + upper // K] = torch.arange(len(upper), dtype=torch.int32, device=h.device)
+    place = pair.view(K, 1, K, 1) * products.shape[1] + _triangle(r, h.device)[:, None, :]
+    return packed.flatten().index_select(0, place.flatten()).view(there.order, there.order)
+
+
+def _triangle(n: int, device: torch.device) -> Tensor:
+    """The place of (i, j), and of (j, i), among the pairs i ≤ j, row by row, (n, n)."""
+    i = torch.arange(n, dtype=torch.int32, device=device)
+    low, high = torch.minimum(i[:, None], i), torch.maximum(i[:, None], i)
+    return low * n - low * (low - 1) // 2 + high - low

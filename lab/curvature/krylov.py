@@ -8,10 +8,10 @@ A block finds an eigenvalue as often as it occurs, up to m times; a single vecto
 multiplicity. Working with residuals in place of Lanczos' recurrence costs Q's orthogonality to every new block, and
 allows any start: that of the step before, above all.
 
-Where a matrix at hand makes products cheap (`filtered`), keeping a basis orthonormal would be most of the work. There
-the block is multiplied by a polynomial in H instead, small on [a, b], where the unwanted eigenvalues lie, and growing
-fastest beyond b: with c, e the middle and half-width, T_d((H − c)/e), T_{j+1}(x) = 2x T_j(x) − T_{j−1}(x). It gains
-e^{dρ} on λ over all in [a, b], ρ = arccosh((λ − c)/e); b is the block's own smallest Ritz value.
+Where a matrix is at hand (`filtered`), products are cheap, and keeping a basis orthonormal would be most of the work.
+There the block is multiplied by a polynomial in H instead, small on [a, b], where the unwanted eigenvalues lie, and
+growing fastest beyond b: with c, e the middle and half-width, T_d((H − c)/e), T_{j+1}(x) = 2x T_j(x) − T_{j−1}(x). It
+gains e^{dρ} on λ over all in [a, b], ρ = arccosh((λ − c)/e); b is the block's own smallest Ritz value.
 
 Each stored image carries its product's rounding, and each recombination a little more; `Ritz.error` has the sum:
 |fl(WS) − WS| ≤ γ_s |W||S|, and V = fl(QS) moves HV by ‖H‖ γ_s ‖|Q||S|‖.
@@ -89,31 +89,45 @@ def search(
         used += new.shape[1]
 
 
-def filtered(product: Product, start: Tensor, k: int, floor: float, target: float, rounds: int = 12) -> Tensor:
-    """Orthonormal (P, m), Ritz vectors for H's m largest nearly: the first k until their residuals are below `target`.
+def filtered(
+    H: Tensor, start: Tensor, k: int, floor: float, tolerance: float, rounds: int = 12
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Ritz values (m,), largest first, vectors (P, m) and residuals (m,) of the matrix H's m largest, in its precision.
 
-    Args: floor a lower bound on H's spectrum; target relative to the largest; rounds of filtering at most. Nothing is
-    promised, and the answer is to be examined with products that are exact enough.
+    The first k are improved until their squared residuals, over the gap to the m-th, are a small part of `tolerance`
+    times the largest, or no smaller than rounding, and the m-th until the gap is there. Nothing is promised: the answer
+    is to be examined.
+
+    Args: H symmetric, its entries far from overflow and underflow; floor a lower bound on its spectrum; rounds of
+    filtering at most.
     """
-    V: Tensor = _orthonormal(start, None)
-    for _ in range(rounds):
-        W = product(V)
-        T = V.T @ W
-        values, S = torch.linalg.eigh((T + T.T) / 2)
-        values, S = values.flip(0), S.flip(1)
-        V, W = V @ S, W @ S
-        theta, size = values.tolist(), float(values.abs().max())
-        worst = float((W - V * values)[:, :k].norm(dim=0).max())
-        c, e = (theta[-1] + floor) / 2, (theta[-1] - floor) / 2
-        if worst <= target * size or e <= 1e-12 * size:
-            return V
-        beyond = max((theta[min(k, len(theta)) - 1] - c) / e, 1 + 1e-3)
-        degree = min(max(math.ceil(math.log(4 * worst / (target * size)) / math.acosh(beyond)), 3), 12)
-        last, V = V, (W - c * V) / e
+    # Vectors are rows here, which is how a symmetric matrix is multiplied fastest.
+    U, last_worst, eps = torch.linalg.qr(start).Q.T, math.inf, torch.finfo(H.dtype).eps
+    while True:
+        W = U @ H
+        values, S = torch.linalg.eigh(W @ U.T)
+        values, S = values.flip(0), S.flip(1).T
+        U, W = S @ U, S @ W
+        residuals: Tensor = torch.linalg.vector_norm(W - values[:, None] * U, dim=1)
+        theta, worst = values.tolist(), float(residuals[:k].max())
+        size, edge = max(abs(theta[0]), abs(theta[-1])), theta[min(k, len(theta)) - 1]
+        b = max(theta[-1], floor + 8 * eps * size)
+        c, e = (b + floor) / 2, (b - floor) / 2
+        target = max((tolerance * size * max(edge - theta[-1], 0.0) / 32) ** 0.5, 4 * eps * size)
+        rounds -= 1
+        stuck = 0.9 * last_worst < worst < 1e-4 * size  # in rounding
+        if stuck or rounds < 0 or (worst <= target and float(residuals[-1]) <= max((edge - theta[-1]) / 4, target)):
+            return values, U.T, residuals
+        last_worst = worst
+        steepest = math.acosh(max((theta[0] - c) / e, 1 + 1e-3))
+        wanted = math.ceil(math.log(max(4 * worst / target, 2.0)) / math.acosh(max((edge - c) / e, 1 + 1e-3)))
+        degree = max(min(wanted, 12, int(30 / steepest)), 1)  # squares of e³⁰ are there in single precision too
+        last, U = U, (W - c * U) / e
+        shifted = H / e
+        shifted.diagonal().sub_(c / e)
         for _ in range(degree - 1):
-            last, V = V, (product(V) - c * V) * (2 / e) - last
-        V = torch.linalg.qr(V / V.norm(dim=0)).Q
-    return V
+            last, U = U, torch.addmm(last, U, shifted, beta=-1, alpha=2)
+        U = torch.linalg.qr((U / torch.linalg.vector_norm(U, dim=1, keepdim=True)).T).Q.T
 
 
 def largest_within(product: Product, start: Tensor, depth: int) -> float:
@@ -142,13 +156,18 @@ def random_block(P: int, m: int, seed: int, like: Tensor) -> Tensor:
 
 def _orthonormal(block: Tensor, Q: Tensor | None) -> Tensor:
     """An orthonormal basis of what `block` (P, m) adds to `Q`; columns that add nothing but rounding are left out."""
-    block = block[:, block.norm(dim=0) > 0]
-    block = block / block.norm(dim=0)
-    for _ in range(2):  # twice is enough (Parlett, §6.9)
+    sizes = block.norm(dim=0)
+    block = _only(block, sizes > 0) / _only(sizes[None], sizes > 0)
+    for _ in range(1 if Q is None else 2):  # twice is enough (Parlett, §6.9), once where there is nothing to part from
         if Q is not None:
             block = block - Q @ (Q.T @ block)
         block, triangle = torch.linalg.qr(block)
-        kept = triangle.diagonal().abs() > 100 * block.shape[0] ** 0.5 * torch.finfo(block.dtype).eps
-        block = block[:, kept]
+        added = triangle.diagonal().abs() > 100 * block.shape[0] ** 0.5 * torch.finfo(block.dtype).eps
+        block = _only(block, added)
     room = block.shape[0] - (0 if Q is None else Q.shape[1])
     return block[:, :room]
+
+
+def _only(block: Tensor, which: Tensor) -> Tensor:
+    """The columns that are marked."""
+    return block if bool(which.all()) else block[:, which]

@@ -8,7 +8,7 @@ matrix in single precision where that costs no more than a search by products, a
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -16,7 +16,8 @@ from torch import Tensor
 
 from lab.curvature import bounds, certificate, krylov, plan
 from lab.curvature.bounds import Ceiling, Enclosure, Majorant
-from lab.curvature.coarse import by_class, by_column, coarse
+from lab.curvature.coarse import Coarse, coarse
+from lab.curvature.coordinates import Coordinates
 from lab.curvature.operator import Curvature
 from lab.curvature.ritz import Ritz
 
@@ -49,40 +50,53 @@ class Found:
 
 @dataclass(frozen=True)
 class Search:
-    """The search for the k largest eigenvalues of `curvature` to `tolerance`, relative to the largest."""
+    """The search for the k largest eigenvalues of `curvature` to `tolerance`, relative to the largest.
+
+    `again` says that the problem is searched at one θ after another, so that what can be kept of X is worth keeping.
+    """
 
     curvature: Curvature
     k: int
     tolerance: float
     seed: int
+    again: bool = True
 
-    def from_last(self, start: Tensor, ceiling: Ceiling, majorant: Majorant) -> Found | None:
-        """From the last step's vectors, under the last proof, moved; None where that does not bound what they leave."""
+    def below(self, majorant: Majorant, start: Tensor, ceiling: Ceiling) -> Found | None:
+        """By products, under a proof that there is; None where that does not bound what the vectors leave."""
+        found: Found | None = None
 
-        def enclosed(ritz: Ritz) -> Enclosure:
-            ceiling_now = self._with_trace(ritz, ceiling)
-            return certificate.enclose(ritz, ceiling_now, self.k, majorant.beyond(ritz.vectors))
+        def enough(ritz: Ritz) -> bool:
+            nonlocal found
+            rest = majorant.beyond(ritz.vectors)
+            if rest >= float(ritz.values[self.k - 1]) * (1 - 10 * CLUSTER):
+                found = None
+                return True
+            known = ceiling.meet(bounds.beyond(len(ritz.values), rest))
+            found = Found(ritz, known, certificate.enclose(ritz, known, self.k, rest), majorant)
+            return found.enclosure.width <= self.tolerance or self._exhausted(ritz)
 
-        ritz = self._run(start, lambda _: True)
-        if majorant.beyond(ritz.vectors) >= float(ritz.values[self.k - 1]) * (1 - 10 * CLUSTER):
-            return None
-        again = self._run(ritz.vectors, lambda r: self._exhausted(r) or enclosed(r).width <= self.tolerance)
-        ritz = replace(again, products=ritz.products + again.products)
-        below = bounds.beyond(len(ritz.values), majorant.beyond(ritz.vectors))
-        return Found(ritz, self._with_trace(ritz, ceiling.meet(below)), enclosed(ritz), majorant)
+        ritz = self._run(start, enough)
+        if found is None or found.enclosure.width <= self.tolerance:
+            return found
+        ceiling = self._with_trace(ritz, found.ceiling)
+        enclosure = certificate.enclose(ritz, ceiling, self.k, majorant.beyond(ritz.vectors))
+        return Found(ritz, ceiling, enclosure, majorant)
 
     def attempt(self, start: Tensor, ceiling: Ceiling, widest: bool) -> Found:
         """Search until the intervals are narrow, or foreseen to be below a proof, and prove.
 
         A proof is not worth its price where a cluster goes on beyond the block, unless the block is the `widest`.
         """
-        coarsely = self._has_matrix and math.isfinite(self._coarse[1])
-        ritz = self._by_matrix(start) if coarsely else self._run(start, self._foreseen)
+        if self._has_matrix and math.isfinite(self._coarse.error):
+            start, found = self._by_matrix(start, ceiling)
+            if found is not None and (found.enclosure.width <= self.tolerance or not widest):
+                return found
+        ritz = self._run(start, self._foreseen)
         ceiling = self._with_trace(ritz, ceiling)
         enclosure = certificate.enclose(ritz, ceiling, self.k)
         low, high, majorant = *self._gap(ritz), None
         if enclosure.width > self.tolerance and (widest or high - low > CLUSTER * float(ritz.values.abs().max())):
-            majorant = self._prove(ritz, low, high)
+            majorant = self._prove(ritz.vectors, ritz.values, low, high)
             rest, chance = (majorant.rest, 0.0) if majorant else (self._by_chance(ritz, low, high), CHANCE)
             known, ceiling = ceiling, self._with_trace(ritz, bounds.beyond(len(ritz.values), rest, chance))
             enclosure = certificate.enclose(ritz, ceiling, self.k, rest)
@@ -97,17 +111,21 @@ class Search:
             enclosure = certificate.enclose(ritz, ceiling, self.k)
         return Found(ritz, ceiling, enclosure, majorant)
 
-    def _by_matrix(self, start: Tensor) -> Ritz:
-        """The block that the coarse matrix has, examined by products in full, and by more where it is too coarse."""
-        curvature, H = self.curvature, self._coarse[0]
-        begin = by_class(curvature, start).double()
-
-        def product(V: Tensor) -> Tensor:
-            size = V.abs().amax(dim=0).clamp(min=torch.finfo(V.dtype).tiny)  # a polynomial grows beyond what H can hold
-            return (H @ (V / size).to(H)).double() * size
-
-        found = krylov.filtered(product, begin, self.k, curvature.floor, 1e-2 * self.tolerance**0.5)
-        return self._run(by_column(curvature, found).to(start), self._foreseen)
+    def _by_matrix(self, start: Tensor, ceiling: Ceiling) -> tuple[Tensor, Found | None]:
+        """The coarse matrix's own block; and what products say of it, where the matrix proves what it leaves."""
+        made, k = self._coarse, self.k
+        H, there, floor = made.matrix, made.coordinates, self.curvature.floor / made.scale
+        U = there.lowered(start).to(H)
+        for ease in (1.0, 1e-3):
+            values, U, residuals = krylov.filtered(H, U, k, floor, ease * self.tolerance)
+            low, high = float(values[-1] + residuals[-1]) * made.scale, float(values[k - 1]) * made.scale
+            if high <= made.outside:  # some of the largest are where the matrix does not see
+                return start, None
+            better = there.lifted(U.to(start))
+            majorant = self._prove(better, values.double() * made.scale, low, high)
+            if majorant is not None or high - low <= CLUSTER * float(values[0]) * made.scale:
+                break
+        return better, self.below(majorant, better, ceiling) if majorant else None
 
     def _run(self, start: Tensor, enough: Callable[[Ritz], bool]) -> Ritz:
         m, curvature = start.shape[1], self.curvature
@@ -146,25 +164,32 @@ class Search:
             return float(theta[-1]), float(theta[-1])
         return float(theta[-1] + ritz.residuals[-1]), float(theta[self.k - 1])
 
-    def _prove(self, ritz: Ritz, low: float, high: float) -> Majorant | None:
-        """H ⪯ σ + VΘVᵀ for the block and a σ in the gap, where there is a matrix and Cholesky proves it."""
-        curvature, sigma = self.curvature, (high + low) / 2
+    def _prove(self, V: Tensor, values: Tensor, low: float, high: float) -> Majorant | None:
+        """H ⪯ σ + VΘVᵀ, Θ = θ − σ and a little, for a block and a σ in the gap, where Cholesky proves it of a matrix.
+
+        With no more than that for Θ the bound is of use for other vectors too, and after H has moved.
+        """
+        sigma = (high + low) / 2
         if not self._has_matrix or not high > low:
             return None
-        for H, V, error in self._matrices(ritz.vectors):
-            if error + 2 * curvature.P**2 * torch.finfo(H.dtype).eps * sigma > (high - low) / 4:
+        excess = (values.double() - sigma).clamp(min=0) + (high - low) / 4
+        for H, error, made in self._matrices():
+            foreseen = error + len(H) ** 2 * torch.finfo(H.dtype).eps / 2 * sigma
+            if foreseen > 0.45 * (high - low):
                 continue
-            proved = certificate.by_inertia(H, V, ritz.values.double(), sigma, error)
-            if proved is not None and proved < high:
-                return Majorant(ritz.vectors, ritz.values.double().cpu(), proved)
+            U, scale = (made.coordinates.lowered(V), made.scale) if made else (V, 1.0)
+            proved = certificate.by_inertia(H, U, excess / scale, sigma / scale, error / scale)
+            rest = math.inf if proved is None else max(proved * scale, made.outside if made else 0.0)
+            if rest < high:
+                return Majorant(made.coordinates.lifted(U) if made else V, excess.cpu(), rest)
         return None
 
-    def _matrices(self, V: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """H with V in the same order and a bound on H's error, from the cheapest to the dearest."""
-        H, error = self._coarse
-        yield H, by_class(self.curvature, V), error
-        yield H.double(), by_class(self.curvature, V), error
-        yield self.curvature.dense, V, self.curvature.dense_rounding
+    def _matrices(self) -> Iterator[tuple[Tensor, float, Coarse | None]]:
+        """A matrix, a bound on its error, and whose coordinates it is in, from the cheapest to the dearest."""
+        made = self._coarse
+        yield made.matrix, made.error, made
+        yield made.matrix.double(), made.error, made
+        yield self.curvature.dense, self.curvature.dense_rounding, None
 
     def _by_chance(self, ritz: Ritz, low: float, high: float) -> float:
         """A bound on what is orthogonal to the block, eased by no more than half of the gap."""
@@ -176,12 +201,15 @@ class Search:
         return certificate.by_chance(curvature, ritz, q, curvature.floor, self.seed, CHANCE, ease, curvature.rounding)
 
     @cached_property
-    def _coarse(self) -> tuple[Tensor, float]:
-        return coarse(self.curvature)
+    def _coarse(self) -> Coarse:
+        return coarse(self.curvature, self.again)
 
     @cached_property
     def _has_matrix(self) -> bool:
         """Whether a matrix and its factorisation fit into memory, and cost no more than a search by products does."""
         problem, P, (D, K) = self.curvature.problem, self.curvature.P, self.curvature.theta.shape
         form, search = problem.N * D * D * K * (K + 1) / 2, plan.SWEEPS * 2 * problem.N * P * (self.k + plan.GUARDS[0])
-        return plan.memory() / 2 >= 3 * 8 * P * P and form + P**3 / 3 <= search
+        enough = Coordinates.of(self.curvature).order >= 2 * (
+            self.k + plan.GUARDS[0]
+        )  # for a block and something beyond it
+        return enough and plan.memory() / 2 >= 3 * 8 * P * P and form + P**3 / 3 <= search

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from lab.curvature import bounds, krylov, plan
 from lab.curvature.bounds import Ceiling, Enclosure, Majorant
+from lab.curvature.coordinates import Coordinates
 from lab.curvature.operator import Curvature
 from lab.curvature.search import Search, highest, most
 from lab.curvature.structure import shared, uniform_ridge
@@ -124,22 +125,21 @@ def _track(curvature: Curvature, k: int, tolerance: float, before: Tracked | Non
     if known is not None:
         return known
     ceiling = Ceiling(torch.tensor([highest(curvature)], dtype=torch.float64))
-    start = krylov.random_block(curvature.P, 0, seed, curvature.theta)
-    search, found = Search(curvature, k, tolerance, seed), None
+    start = curvature.theta.new_zeros(curvature.P, 0)
+    search, found = Search(curvature, k, tolerance, seed, before is not None), None
     if before is not None:
         delta, ridge = curvature.log_change(before.theta, exactly=True), uniform_ridge(curvature)
         ceiling = ceiling.meet(before.ceiling.moved(delta, ridge))
         start = start if before.vectors is None else before.vectors
         proof = None if before.majorant is None else before.majorant.moved(delta, ridge)
         if proof is not None and len(before.values) >= k and proof.rest < float(before.values[k - 1]):
-            found = search.from_last(start, ceiling, proof)
+            found = search.below(proof, start, ceiling)
     used = 0 if found is None else found.ritz.products
     for guard in () if found is not None and found.enclosure.width <= tolerance else plan.GUARDS:
         start = start if found is None else torch.cat([found.ritz.vectors, start[:, found.ritz.vectors.shape[1] :]], 1)
         width = min(k + guard, curvature.P)
         if start.shape[1] < width:
-            more = krylov.random_block(curvature.P, width - start.shape[1], seed + 1, curvature.theta)
-            start = torch.cat([start, more], dim=1)
+            start = torch.cat([start, _random(curvature, width - start.shape[1], seed + 1)], dim=1)
         widest = guard == plan.GUARDS[-1] or width == curvature.P or width * curvature.P * 64 > plan.memory() / 8
         found = search.attempt(start[:, :width], ceiling, widest)
         used += found.ritz.products
@@ -151,6 +151,12 @@ def _track(curvature: Curvature, k: int, tolerance: float, before: Tracked | Non
     kept = _ceiling_of(enclosure, found.ceiling)
     settled = enclosure.width <= tolerance
     return Tracked(curvature.theta, values, enclosure, kept, ritz.vectors, settled, used, found.majorant)
+
+
+def _random(curvature: Curvature, m: int, seed: int) -> Tensor:
+    """A random start; what H is known to be blind to is no part of it."""
+    V = krylov.random_block(curvature.P, m, seed, curvature.theta)
+    return V if curvature.problem.ridge else Coordinates.of(curvature).seen(V)
 
 
 def _by_structure(curvature: Curvature, k: int, tolerance: float) -> Tracked | None:

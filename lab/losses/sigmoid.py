@@ -123,7 +123,7 @@ class Sigmoid(Loss):
     def hessian_map(self, z: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         """U ↦ (a + b) σ(z)σ(−z)∘U, (N, K, m)."""
         h = self.diagonal(z, y)[:, :, None]
-        return lambda U: h * U
+        return lambda U: U.mul_(h)
 
     def factor(self, z: Tensor, y: Tensor) -> Tensor:
         """F = diag √((a + b) σ(z)σ(−z)), (N, K, K)."""

@@ -165,7 +165,7 @@ class Softmax(Loss):
         q = p if R is None else R[:, :, None] * p
 
         def product(U: Tensor) -> Tensor:
-            W = q * U
+            W = U.mul_(q)
             return W.addcmul_(p, W.sum(dim=1, keepdim=True), value=-1)
 
         return product
