@@ -75,11 +75,11 @@ def _by_rows(curvature: Curvature, there: Coordinates, divisor: float) -> Tensor
     """H₀/scale out of X, a block of rows at a time."""
     problem, single = curvature.problem, curvature.theta.to(SINGLE)
     K, r = there.classes, len(there.columns)
-    H = torch.zeros(K, r, K, r, dtype=SINGLE, device=single.device)
+    H = torch.zeros(r, K, r, K, dtype=SINGLE, device=single.device)
     for X, y in problem.blocks(width=single.shape[1] ** 2, least=1024):
         h = _logit_hessians(curvature, there, problem.model.forward(X, curvature.theta), y).permute(2, 0, 1) / divisor
-        problem.model.gauss_newton(X[:, there.columns].to(SINGLE), single, h, out=H.permute(1, 0, 3, 2))
-    return H.view(there.order, there.order)
+        problem.model.gauss_newton(X[:, there.columns].to(SINGLE), single, h, out=H)
+    return H.permute(1, 0, 3, 2).reshape(there.order, there.order)
 
 
 def _by_products(curvature: Curvature, there: Coordinates, divisor: float) -> Tensor:

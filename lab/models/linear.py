@@ -22,7 +22,6 @@ whatever a loss does along a row then runs over N numbers in sequence.
 Source       Böhning, Ann. Inst. Statist. Math. 44 (1992), §2.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -31,7 +30,7 @@ from torch import Tensor
 from lab.model import Model
 
 FORMING = 30  # of a product of vectors against a multiply-add of matrices: 20 to 40 on machines of today
-TILE = 256, 256  # rows and columns of X_nd X_ne formed at a time: half a megabyte in float64, which stays in cache
+TILE = 512, 512  # rows and columns of X_nd X_ne formed at a time: two megabytes in float64, which stay in cache
 
 
 @dataclass(frozen=True)
@@ -53,15 +52,15 @@ class Linear(Model):
     def gauss_newton(self, X: Tensor, theta: Tensor, h: Tensor, out: Tensor) -> None:
         """Add block (k, l) = Xᵀ diag(h_kl) X to `out` (D, K, D, K) for every pair, those with l < k as a mirror."""
         D, K = X.shape[1], h.shape[1]
-        seen = h.any(dim=0).tolist()
-        ends = [max((l + 1 for l in range(k, K) if seen[k][l]), default=k) for k in range(K)]
-        Q = sum(end - k for k, end in enumerate(ends))
-        sums = _by_columns if Q * (2 * FORMING + D) > D * FORMING else _by_pairs
-        by_class, found = out.permute(1, 3, 0, 2), sums(X, h, ends)
-        del h  # whoever sums drops it too once it has been read: it is half as large as all blocks
-        for k, blocks in enumerate(found):
-            by_class[k, k : ends[k]] += blocks
-            by_class[k + 1 : ends[k], k] += blocks[1:]
+        seen = h.any(dim=0)
+        pairs = [(k, l) for k, row in enumerate(seen.tolist()) for l in range(k, K) if row[l]]
+        Q = len(pairs)
+        add = _add_by_columns if Q * (2 * FORMING + D) > D * FORMING else _add_by_pairs
+        blocks, weights = out.permute(0, 2, 1, 3), h.permute(1, 2, 0).reshape(K * K, -1)
+        weights = weights[torch.tensor([k * K + l for k, l in pairs], dtype=torch.long, device=h.device)]
+        del h  # whoever adds it up drops it too: the weights are half as much
+        if Q:
+            add(X, weights, pairs, blocks)
 
 
 def _product(X: Tensor, W: Tensor) -> Tensor:
@@ -71,38 +70,38 @@ def _product(X: Tensor, W: Tensor) -> Tensor:
     return (rows @ X.T).T
 
 
-def _by_pairs(X: Tensor, h: Tensor, ends: list[int]) -> Iterator[Tensor]:
-    """For each k blocks (k, l) = Σ_n h_nkl x_n x_nᵀ, k ≤ l < ends[k]: (ends[k] − k, D, D), overwritten by the next."""
-    N, D = X.shape
-    most = max(end - k for k, end in enumerate(ends))
-    room, result = X.new_empty(N * most * D), X.new_empty(D * most * D)  # for all k: what is freed is touched anew
-    for k, end in enumerate(ends):
-        width = (end - k) * D
-        scaled = room[: N * width].view(N, width)  # h_kl x for every l, side by side
-        torch.mul(h[:, k, k:end, None], X[:, None, :], out=scaled.view(N, end - k, D))
-        yield torch.mm(X.T, scaled, out=result[: D * width].view(D, width)).view(D, end - k, D).transpose(0, 1)
+def _add_by_pairs(X: Tensor, weights: Tensor, pairs: list[tuple[int, int]], blocks: Tensor) -> None:
+    """Add Σ_n w_qn x_n x_nᵀ, for weights (Q, N), to `blocks` (D, D, K, K) at its pair and the mirrored one."""
+    (N, D), Q = X.shape, len(pairs)
+    most = min(max(blocks.shape[2], 1), Q)
+    room = X.new_empty(N * most * D)  # what is freed is touched anew
+    for first in range(0, Q, most):
+        some = pairs[first : first + most]
+        scaled = room[: N * len(some) * D].view(N, len(some), D)  # w_q x for some q, side by side
+        torch.mul(weights[first : first + most].T[:, :, None], X[:, None, :], out=scaled)
+        found = (X.T @ scaled.view(N, -1)).view(D, len(some), D)
+        for q, (k, l) in enumerate(some):
+            blocks[:, :, k, l] += found[:, q]
+            if k != l:
+                blocks[:, :, l, k] += found[:, q]
 
 
-def _by_columns(X: Tensor, h: Tensor, ends: list[int]) -> Iterator[Tensor]:
+def _add_by_columns(X: Tensor, weights: Tensor, pairs: list[tuple[int, int]], blocks: Tensor) -> None:
     """The same by way of all products X_nd X_ne, d ≤ e, a tile of rows and columns at a time."""
-    D, Q = X.shape[1], sum(end - k for k, end in enumerate(ends))
-    weights = torch.cat([h[:, k, k:end].T for k, end in enumerate(ends)])
-    del h
-    sums, start = X.new_empty(Q, D, D), 0
-    room = X.new_empty(TILE[0] * max(TILE[1], D))
+    (D, K), Q = (X.shape[1], blocks.shape[2]), len(pairs)
+    places = [Q] * (K * K)  # beyond the pairs there is a column of zeros
+    for q, (k, l) in enumerate(pairs):
+        places[k * K + l] = places[l * K + k] = q
+    place, start, room = torch.tensor(places, device=X.device), 0, X.new_empty(TILE[0] * max(TILE[1], D))
     while start < D:
         end = min(start + max(TILE[1] // (D - start), 1), D)
         width = (end - start) * (D - start)
-        total = X.new_zeros(Q, width)
+        total = X.new_zeros(Q + 1, width)
         for x, w in zip(torch.split(X, TILE[0]), torch.split(weights, TILE[0], dim=1), strict=True):
             products = room[: len(x) * width].view(len(x), end - start, D - start)
             torch.mul(x[:, start:end, None], x[:, None, start:], out=products)
-            total.addmm_(w, products.view(len(x), width))
-        block = total.view(Q, end - start, D - start)
-        sums[:, start:end, start:] = block
-        sums[:, start:, start:end] = block.transpose(1, 2)
+            total[:Q].addmm_(w, products.view(len(x), width))
+        found = total[place].view(K, K, end - start, D - start).permute(2, 3, 0, 1)
+        blocks[start:end, start:] += found
+        blocks[end:, start:end] += found[:, end - start :].transpose(0, 1)
         start = end
-    first = 0
-    for k, end in enumerate(ends):
-        yield sums[first : first + end - k]
-        first += end - k
