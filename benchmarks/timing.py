@@ -65,19 +65,23 @@ def pair(ours: Callable[[], Any], peer: Callable[[], Any], runs: int, each: int 
     return median(times["ours"]), median(times["peer"])
 
 
-def turns(calls: dict[str, Callable[[], Any]], runs: int) -> dict[str, Seconds]:
+def turns(calls: dict[str, Callable[[], Any]], runs: int, each: dict[str, int] | None = None) -> dict[str, Seconds]:
     """Medians of several calls, each run in turn after a warm-up of all, so that a drifting machine hits all.
 
     Before each there is a pause: the threads of another's BLAS wait busily for more work, up to a tenth of a second.
+    `each` is as in `pair`: how often a short call runs at its turn, which then counts their mean.
     """
     times: dict[str, list[Seconds]] = {name: [] for name in calls}
     for turn in range(runs + 1):
         for name, call in calls.items():
+            often = 1 if each is None else each.get(name, 1)
             time.sleep(0.25)
             start = now()
-            call()
+            for _ in range(often):
+                call()
+            spent = since(start)
             if turn:
-                times[name].append(since(start))
+                times[name].append(Seconds(spent.wall / often, spent.cpu / often))
     return {name: median(spent) for name, spent in times.items()}
 
 

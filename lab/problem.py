@@ -25,7 +25,7 @@ from lab.loss import Loss
 from lab.model import Model
 
 KEPT_BYTES = 64 << 20  # of what is made of X once, to be used at every θ
-BLOCK_BYTES = 2 << 20  # of X, and of what is made from it: about a second-level cache
+BLOCK_BYTES = 4 << 20  # of X, and of what is made from it: what cores share of a cache, as a rule
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Problem:
         """∇²L(θ) V, (D, K), for a direction V (D, K)."""
         total = torch.zeros_like(theta)
         for X, y in self.blocks():
-            z = self.model.forward(X, theta)
-            total += self.model.pullback(X, theta, self.loss.hvp(z, y, self.model.pushforward(X, theta, V)))
+            z, JV = self._logits_and_push(X, theta, V)
+            total += self.model.pullback(X, theta, self.loss.hvp(z, y, JV))
             bent = self.model.curvature(X, theta, self.loss.gradient(z, y), V) if self._bends else None
             if bent is not None:
                 total += bent
@@ -183,6 +183,13 @@ class Problem:
         columns = "1 column of X depends" if lost == 1 else f"{lost} columns of X depend"
         found = [((D - lost) * blind, why), (lost * K, f"{columns} on the others")]
         return [(count, reason) for count, reason in found if count]
+
+    def _logits_and_push(self, X: Tensor, theta: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
+        """z and JV, each (N, K)."""
+        if not self.model.is_linear:
+            return self.model.forward(X, theta), self.model.pushforward(X, theta, V)
+        both = self.model.pushforward(X, theta, torch.cat([theta, V], dim=1))  # z = Jθ, and one product is less than two
+        return both[:, : theta.shape[1]], both[:, theta.shape[1] :]
 
     @property
     def _bends(self) -> bool:
