@@ -102,8 +102,9 @@ class Browser(AbstractContextManager["Browser"]):
         return message
 
     def open(self, url: str) -> None:
-        """Go to `url`."""
+        """Go to `url`; the page is there when this returns."""
         self.call("Page.navigate", url=url)
+        self.wait("document.readyState == 'complete'")
 
     def evaluate(self, javascript: str) -> Any:
         """What an expression is in the page; `every(css)` and `words()` in it look into shadow roots as well."""
@@ -113,16 +114,21 @@ class Browser(AbstractContextManager["Browser"]):
         return found["result"].get("value")
 
     def wait(self, javascript: str, seconds: float = 600) -> Any:
-        """The expression's value once it is true. Raises: TimeoutError."""
+        """The expression's value once it is true; a page half built may fail it. Raises: TimeoutError."""
         asked = time.monotonic()
         deadline = asked + seconds
-        while not (found := self.evaluate(javascript)):
+        failure = ""
+        while True:
+            try:
+                if found := self.evaluate(javascript):
+                    return found
+            except RuntimeError as error:
+                failure = f" ({error})"
             now = time.monotonic()
             if now > deadline:
-                raise TimeoutError(f"still not so after {seconds} s: {javascript}")
+                raise TimeoutError(f"still not so after {seconds} s: {javascript}{failure}")
             time.sleep(max(0.25, 3 * (now - asked)))  # the page has work to do, and looking at it is some more
             asked = time.monotonic()
-        return found
 
     def shoot(self, path: Path, clip: tuple[int, int, int, int] | None = None) -> None:
         """Save what is to be seen, or `clip` of it (x, y, width, height), as a PNG."""
@@ -136,6 +142,6 @@ class Browser(AbstractContextManager["Browser"]):
 _EVERYWHERE = """
 var every = (css, root = document) => [...root.querySelectorAll(css),
   ...[...root.querySelectorAll('*')].filter(e => e.shadowRoot).flatMap(e => every(css, e.shadowRoot))]
-var words = (root = document.body) => [root.textContent,
+var words = (root = document.body ?? document) => [root.textContent,
   ...[...root.querySelectorAll('*')].filter(e => e.shadowRoot).map(e => words(e.shadowRoot))].join(' ')
 """
