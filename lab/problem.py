@@ -188,7 +188,8 @@ class Problem:
         """z and JV, each (N, K)."""
         if not self.model.is_linear:
             return self.model.forward(X, theta), self.model.pushforward(X, theta, V)
-        both = self.model.pushforward(X, theta, torch.cat([theta, V], dim=1))  # z = Jθ, and one product is less than two
+        # z = Jθ, and one product takes less than two.
+        both = self.model.pushforward(X, theta, torch.cat([theta, V], dim=1))
         return both[:, : theta.shape[1]], both[:, theta.shape[1] :]
 
     @property
