@@ -9,16 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from timing import (
-    Counted,
     Seconds,
-    by_operation,
-    fastest,
     machine,
     mean,
     median,
@@ -85,17 +83,18 @@ def hessian() -> Iterator[Row]:
     """The dense Hessian by hand against torch.func.hessian, in time and in memory."""
     problem = digits().full
     theta = 0.1 * torch.randn(problem.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    with one_thread():
-        ours, peer = pair(
-            lambda: problem.hessian(theta), lambda: torch.func.hessian(problem.reference)(theta), runs=5, each=30
-        )
-    yield {
-        "work": "dense Hessian, digits, on one thread",
-        "peer": "torch.func.hessian",
-        "ours": ours,
-        "theirs": peer,
-        "goal": 30,
-    }
+    for said, threads in ("one thread", one_thread), (f"{torch.get_num_threads()} threads", nullcontext):
+        with threads():
+            ours, peer = pair(
+                lambda: problem.hessian(theta), lambda: torch.func.hessian(problem.reference)(theta), runs=9, each=10
+            )
+        yield {
+            "work": f"dense Hessian, digits, on {said}",
+            "peer": "torch.func.hessian",
+            "ours": ours,
+            "theirs": peer,
+            "goal": 40,
+        }
     rises, own = [peak_bytes(lambda: problem.hessian(theta)) for _ in range(5)], 8 * theta.numel() ** 2
     if None not in rises:
         held = max(rises) / own
@@ -133,16 +132,12 @@ class Clock(Silent):
 
 
 def _lab_step() -> Seconds:
-    return mean(_lab_steps(every=10))  # of these twenty two judge the Hessian
-
-
-def _lab_steps(every: int) -> list[Seconds]:
-    """Twenty steps with everything on, the Hessian judged as often; the first one, which warms up, left out."""
-    probes = {"gradient": {}, "hvp": {}, "hessian": {"every": every}, "spectrum": {"top": 650}}
+    """Of twenty steps, two of which judge the Hessian; the first one, which warms up, is left out."""
+    probes = {"gradient": {}, "hvp": {}, "hessian": {"every": 10}, "spectrum": {"top": 650}}
     clock = Clock()
     with tempfile.TemporaryDirectory() as root:
         launch.launch(digits(probes=probes, steps=20), root, clock, [])
-    return clock.lasted[1:]
+    return mean(clock.lasted[1:])
 
 
 def _peer_step() -> Seconds:
@@ -171,46 +166,6 @@ def _peer_step() -> Seconds:
     return mean(times[1:])
 
 
-def undisturbed() -> Iterator[Row]:
-    """The step and the dense Hessian where nothing interrupts them: ours whole at its fastest, the peer's in parts.
-
-    A Hessian by torch.func is too long to be let through in one go on a machine that is paused from without, so its
-    operations are timed one by one. The one that ours is judged by is charged at the peer's price, though it runs on a
-    few columns at a time and costs less: nothing is claimed of it that was not let through.
-    """
-    problem = digits().full
-    theta = 0.1 * torch.randn(problem.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    ours = fastest(lambda: problem.hessian(theta), 60)
-    theirs = by_operation(lambda: torch.func.hessian(problem.reference)(theta), 8)
-    yield {
-        "work": "dense Hessian, digits, on two threads",
-        "peer": "torch.func.hessian",
-        "fastest": [ours, theirs],
-        "goal": 30,
-    }
-    step = min(lasted.wall for lasted in _lab_steps(every=1000)) + theirs / 10
-    H = problem.hessian(theta)
-    slope = by_operation(lambda: oracle.value_and_gradient(problem.reference, theta), 20)
-    script = theirs + slope + fastest(lambda: torch.linalg.eigvalsh(H), 20) + _written(theta.numel() + 1)
-    yield {
-        "work": "a step on digits: full spectrum, gradient and product judged, Hessian judged every 10th",
-        "peer": "script: torch.func.hessian, eigvalsh, SummaryWriter",
-        "fastest": [step, script],
-        "goal": 5,
-    }
-
-
-def _written(numbers: int) -> float:
-    """Seconds that so many numbers take SummaryWriter at least."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    scalars = Counted()
-    with tempfile.TemporaryDirectory() as root, SummaryWriter(root) as writer:
-        for i in range(numbers):
-            scalars(writer.add_scalar, f"curvature/lambda_{i}", 0.5, 0)
-    return scalars.undisturbed
-
-
 def startup() -> Iterator[Row]:
     """The README's first run, process start to exit, against `import torch` alone."""
     lab = Path(sys.executable).with_name("lab")
@@ -234,7 +189,6 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "gradient": gradient,
     "hessian": hessian,
     "step": step,
-    "undisturbed": undisturbed,
     "startup": startup,
 }
 

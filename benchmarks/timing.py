@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 
 @dataclass(frozen=True)
@@ -90,70 +89,9 @@ def total(times: Sequence[Seconds]) -> Seconds:
     return Seconds(sum(t.wall for t in times), sum(t.cpu for t in times))
 
 
-def fastest(call: Callable[[], Any], runs: int) -> float:
-    """Seconds of the fastest of several runs."""
-    times = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return min(times)
-
-
-class Counted:
-    """Counts calls, and keeps the shortest: long work is seldom undisturbed here, its parts are.
-
-    Calls times the shortest is less than the whole takes undisturbed, as what lies between the calls is left out.
-    """
-
-    def __init__(self) -> None:
-        self.calls, self.shortest = 0, float("inf")
-
-    def __call__(self, call: Callable[..., Any], *args: Any) -> Any:
-        start = time.perf_counter()
-        found = call(*args)
-        self.shortest = min(self.shortest, time.perf_counter() - start)
-        self.calls += 1
-        return found
-
-    @property
-    def undisturbed(self) -> float:
-        """Seconds that the calls take at least."""
-        return self.calls * self.shortest
-
-
-class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes the seconds of each of torch's operations, those that it makes of a transformed function among them."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.lasted: list[float] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        start = time.perf_counter()
-        found = func(*args, **(kwargs or {}))
-        self.lasted.append(time.perf_counter() - start)
-        return found
-
-
-def by_operation(call: Callable[[], Any], runs: int) -> float:
-    """Seconds of a long call with as little disturbance as can be had: torch's operations, each at its fastest, summed.
-
-    A machine that is paused from without never lets it through in one go, but does let most of its operations. What
-    Python does between them is left out; an operation that was interrupted in every run keeps its shortest pause.
-    """
-    call()
-    each = []
-    for _ in range(runs):
-        with Operations() as operations:
-            call()
-        each.append(operations.lasted)
-    return sum(min(times) for times in zip(*each, strict=True))
-
-
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: two use up the processor time that a machine rations sooner than one does."""
+    """Let torch compute on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
