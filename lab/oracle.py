@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 Scalar = Callable[[Tensor], Tensor]
 
@@ -49,17 +48,18 @@ def pulled_back(f: Callable[..., Tensor], inputs: Sequence[Tensor], which: int, 
 
 
 def hvp(f: Scalar, x: Tensor, v: Tensor) -> Tensor:
-    """Return ∇²f(x) v, in x's shape: forward mode over reverse mode, with no Hessian in between.
+    """Return ∇²f(x) v, in x's shape: reverse mode over reverse mode, with no Hessian in between.
 
-    f is run on the dual number x + εv; its reverse-mode gradient is then dual too, and its ε part is the product.
-    (`torch.func.jvp` of `torch.func.grad` does the same, and imports torch._dynamo first: longer than torch itself.)
+    (Forward mode over reverse mode does the same. Through some of torch's losses it imports torch._dynamo first, which
+    takes longer than torch itself, and then runs several times as long.)
     """
-    with torch.enable_grad(), forward_ad.dual_level():
+    with torch.enable_grad():
         leaf = x.detach().clone().requires_grad_()
-        value = f(forward_ad.make_dual(leaf, v))  # type: ignore[no-untyped-call]
-        (gradient,) = torch.autograd.grad(value, leaf, create_graph=True)
-        product = forward_ad.unpack_dual(gradient).tangent  # type: ignore[no-untyped-call]
-    return torch.zeros_like(x) if product is None else product.detach()
+        (gradient,) = torch.autograd.grad(f(leaf), leaf, create_graph=True)
+        if not gradient.requires_grad:  # f is linear
+            return torch.zeros_like(x)
+        (product,) = torch.autograd.grad(gradient, leaf, v, allow_unused=True, materialize_grads=True)
+    return product.detach()
 
 
 def hessian(f: Scalar, x: Tensor, rows: int = 1) -> Tensor:

@@ -175,7 +175,7 @@ def judge_hessian(problem: Problem, theta: Tensor, ours: Tensor) -> Verdict:
 
 
 def judge_hvp(problem: Problem, theta: Tensor, V: Tensor, ours: Tensor) -> Verdict:
-    """Hold a product ∇²L(θ) V (D, K) against forward-over-reverse differentiation of the problem's reference."""
+    """Hold a product ∇²L(θ) V (D, K) against reverse-over-reverse differentiation of the problem's reference."""
     truth = oracle.hvp(problem.reference, theta, V)
     inputs = {"theta": theta, "V": V}
     return _verdict("HV", _dispute("hvp", problem, inputs, ours, truth, rounding.hvp_bound(problem, theta, V)))

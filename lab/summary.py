@@ -10,7 +10,7 @@ from lab.board import lab_command, short
 Row = Mapping[str, Any]
 CHECKS = {
     "check/gradient": "gradient against autograd",
-    "check/hvp": "Hessian product against forward-over-reverse",
+    "check/hvp": "Hessian product against reverse-over-reverse",
     "check/hessian": "Hessian against torch.func.hessian",
     "check/decrease": "decrease against its proven bounds",
     "check/ceiling": "λ₁ against its ceilings",

@@ -1,4 +1,4 @@
-"""The hand-derived Hessian-vector product, in a random direction, against forward-over-reverse differentiation.
+"""The hand-derived Hessian-vector product, in a random direction, against reverse-over-reverse differentiation.
 
 A direction drawn afresh at every step sees a wrong Hessian almost surely, at the price of two gradients.
 """
