@@ -58,7 +58,9 @@ def hvp(f: Scalar, x: Tensor, v: Tensor) -> Tensor:
         (gradient,) = torch.autograd.grad(f(leaf), leaf, create_graph=True)
         if not gradient.requires_grad:  # f is linear
             return torch.zeros_like(x)
-        (product,) = torch.autograd.grad(gradient, leaf, v, allow_unused=True, materialize_grads=True)
+        # As a number: torch.autograd.grad imports sympy where it is given v itself.
+        slope = (gradient * v).sum()
+        (product,) = torch.autograd.grad(slope, leaf, allow_unused=True, materialize_grads=True)
     return product.detach()
 
 
