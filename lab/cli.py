@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from lab import catalog
-from lab.errors import InputError, guess
+from lab.errors import InputError, guess, suggest
 from lab.verb import Verb
 
 INTERRUPTED = 130
@@ -49,11 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     """The options of `argv`, in which words and options may stand in any order; argparse alone stops at an option."""
+    verbs = catalog.names("verbs")
+    if argv and not argv[0].startswith("-") and argv[0] not in verbs:
+        raise InputError(f"lab: unknown verb {argv[0]!r}{suggest(argv[0], verbs)}; see `lab --help`")
     options, rest = parser().parse_known_args(argv)
     if rest and (not hasattr(options, "words") or any(word.startswith("-") for word in rest)):
         name = f"lab {argv[0]}"
         option = next((word.partition("=")[0] for word in rest if word.startswith("-")), rest[0])
-        raise InputError(f"{name}: unknown option {option!r}{guess(option, options.known)} (see `{name} --help`)")
+        meant = guess(option, options.known, 0.7) or options.instead
+        raise InputError(f"{name}: unknown option {option!r}{meant} (see `{name} --help`)")
     if rest:
         options.words += rest
     return options
@@ -68,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         what = inspect.cleandoc(kind.__doc__ or "")
         made = verbs.add_parser(name, help=what, description=what, epilog=f"example: {verb.example}")
         made.usage = verb.usage
-        made.set_defaults(run=verb.run)
+        made.set_defaults(run=verb.run, instead=verb.instead)
         verb.options(made)
         made.set_defaults(known=[word for action in made._actions for word in action.option_strings])
     return top

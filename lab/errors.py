@@ -19,14 +19,14 @@ def suggest(word: str, allowed: Iterable[str]) -> str:
     return f"{guess(word, names)} (allowed: {', '.join(names) or 'none'})"
 
 
-def guess(word: str, allowed: Iterable[str]) -> str:
-    """`; did you mean 'every'?`, or nothing where no name is close.
+def guess(word: str, allowed: Iterable[str], alike: float = 0.6) -> str:
+    """`; did you mean 'every'?`, or nothing where no name is as close as `alike`, 1 being the same.
 
     Upper and lower case are taken as alike, and `learning_rate` as `lr`.
     """
     initials = "".join(part[:1] for part in word.lower().split("_"))
     names = sorted(allowed)
-    meant = initials if len(initials) > 1 and initials in names else near(word, names, 0.6)
+    meant = initials if len(initials) > 1 and initials in names else near(word, names, alike)
     return f"; did you mean {meant!r}?" if meant else ""
 
 

@@ -2,7 +2,6 @@
 
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 import torch
@@ -68,8 +67,11 @@ def verdict(finding: Finding) -> str:
 
 def tally(findings: Mapping[str, Finding]) -> str:
     """Return the ledger's last line: how many statements of each verdict, and which are not as expected."""
-    counts = Counter(finding.verdict for finding in findings.values())
-    words = ", ".join(f"{counts[each]} {each}" for each in Judgement if counts[each])
+    of = {each: [name for name, finding in findings.items() if finding.verdict is each] for each in Judgement}
+    named = (Judgement.WRONG, Judgement.UNTOLD)
+    words = ", ".join(
+        f"{len(names)} {each}" + f" ({', '.join(names)})" * (each in named) for each, names in of.items() if names
+    )
     amiss = [name for name, finding in findings.items() if not finding.sound]
     end = f"NOT AS EXPECTED: {', '.join(amiss)}" if amiss else "all as expected"
     return f"{len(findings)} statement{'s' * (len(findings) != 1)}: {words}; {end}"

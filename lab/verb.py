@@ -15,6 +15,7 @@ class Verb(ABC):
 
     example: ClassVar[str]  # a call that works, shown by its own --help
     usage: ClassVar[str | None] = None  # in place of argparse's own
+    instead: ClassVar[str] = ""  # what an option that there is not may have been meant as
 
     @abstractmethod
     def options(self, parser: argparse.ArgumentParser) -> None:

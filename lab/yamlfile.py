@@ -16,7 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from lab.errors import InputError, suggest
+from lab.errors import InputError, guess
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,13 @@ def text_of(path: Path) -> str:
 
 
 def _neighbour(path: Path) -> str:
-    """A guess at the YAML file that was meant."""
+    """A guess at the YAML file that was meant: one beside it, or one of that name in configs."""
+    for folder in (path.parent, path.parent / "configs"):
+        named = folder / f"{path.stem}.yaml"
+        if named.is_file():
+            return f"; did you mean {str(named)!r}?"
     names = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-    guess, _, _ = suggest(path.name, names).partition(" (allowed")
-    return guess or "; check the path"
+    return guess(path.name, names) or "; check the path"
 
 
 def from_python(value: Any, place: Place) -> Node:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,8 @@ def test_a_failed_check_exits_1_and_says_where(configs, tmp_path, capsys, monkey
 WRONG = {
     "no config": (["train"], "no config given"),
     "no such file": (["train", "missing.yaml"], "missing.yaml"),
-    "unknown verb": (["trian"], "invalid choice"),
+    "unknown verb": (["trian"], "did you mean 'train'?"),
+    "a key as an option": (["train", "x.yaml", "--lr", "3"], "a key of the config is set without dashes"),
     "unknown option": (["train", "x.yaml", "--fast"], "lab train: unknown option '--fast'"),
     "unknown key": (["train", "{configs}/iris.yaml", "stepz=3"], "did you mean 'steps'?"),
     "wrong type": (["train", "{configs}/iris.yaml", "steps=ten"], "must be a whole number"),
@@ -110,6 +112,23 @@ def test_wrong_input_is_one_line_on_stderr_and_exit_2(case, configs, tmp_path, c
     assert err.count("\n") == 1
     assert expected in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("word", ["iris", "iris.yaml"])
+def test_a_config_that_is_in_the_configs_folder_is_named(word, configs, tmp_path, capsys, monkeypatch):
+    shutil.copytree(configs, tmp_path / "configs")
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", word]) == 2
+    assert said(capsys)[1] == f"{word}: no such file; did you mean '{Path('configs') / 'iris.yaml'}'?\n"
+
+
+def test_resuming_what_is_finished_says_so(configs, tmp_path, capsys):
+    assert main(["train", str(configs / "iris.yaml"), "--runs", str(tmp_path), "steps=1", "probes.hessian=null"]) == 0
+    out, _ = said(capsys)
+    assert "resumed" not in out
+    (run,) = (tmp_path / "iris").iterdir()
+    assert main(["train", "--resume", str(run)]) == 0
+    assert "had come to its end before" in said(capsys)[0]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)

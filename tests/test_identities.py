@@ -113,6 +113,11 @@ def test_the_source_with_the_wrong_shape_is_told_both_shapes():
     assert re.search(r"right is: Xᵀ\(σ∘\(1 − σ\)\) = \(.*\) as the gradient of ΣY: .* of what rounding allows", text)
 
 
+def test_the_tally_names_what_is_wrong_or_untold():
+    findings = {name: judged(IDENTITIES[name]()) for name in ("sigmoid_layer", "trace_cyclic")}
+    assert "1 wrong as stated (sigmoid_layer)" in ledger.tally(findings)
+
+
 def test_the_ledger_prints_statement_source_verdict_and_evidence(capsys):
     assert ledger.check_ledger(["trace_cyclic", "softmax_derivative"]) == 0
     printed = capsys.readouterr().out

@@ -11,7 +11,11 @@ class Sweep(Verb):
     """Train a config with every combination of values; what is finished is left, what stopped goes on."""
 
     example = "lab sweep configs/digits.yaml optimizer.lr=0.01,0.1,1 seed=0..4 --jobs 2"
-    usage = "lab sweep CONFIG [key=a,b,c …] [key=0..4] [--zip] [--jobs N] [--runs DIR] [--dry-run]"
+    usage = (
+        "lab sweep CONFIG [key=a,b,c …] [key=0..4] [--zip] [--jobs N] [--runs DIR] [--dry-run]\n"
+        "                 [--launcher NAME] [--option KEY=VALUE …]"
+    )
+    instead = "; a key of the config is set without dashes, as optimizer.lr=0.5"
 
     def options(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(

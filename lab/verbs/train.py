@@ -12,6 +12,7 @@ class Train(Verb):
 
     example = "lab train configs/iris.yaml optimizer.lr=0.5 steps=200"
     usage = "lab train CONFIG [key=value …] [--runs DIR] [--dry-run]\n       lab train --resume RUN"
+    instead = "; a key of the config is set without dashes, as optimizer.lr=0.5"
 
     def options(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -36,10 +37,12 @@ class Train(Verb):
 
         if options.resume is not None:
             folder, config = launch.reopen(options.resume)
+            ended = folder.status()["status"] == "finished"
             experiment = assemble(config)
             with watching(config.steps) as watcher:
                 run = launch.resume(folder, experiment, watcher)
         else:
+            ended = False
             config = configs.load(options.words[0], options.words[1:])
             experiment = assemble(config)
             if options.dry_run:
@@ -49,5 +52,7 @@ class Train(Verb):
                 run = launch.launch(experiment, options.runs, watcher, ["lab", *argv])
         sizes = describe(experiment)
         about = [Line(what, sizes[what]) for what in ("data", "notes") if what in sizes]
+        if ended:
+            about.append(Line("resumed", "this run had come to its end before, and nothing was left to do"))
         show([*about, *summarize(run.path, run.folder.status(), run.metrics.rows)])
         return launch.EXIT[run.status]
