@@ -66,6 +66,9 @@ def _checks(rows: Sequence[Row]) -> Iterator[Line]:
             words = f"agrees, judged {times}; at worst"
         figures = f"{words} {worst[tag]:.2g} times what rounding allows (step {worst['step']})"
         yield Line(CHECKS.get(tag, tag.removeprefix("check/")), figures, not failed)
+        # What was found, its cause among it, where that is known.
+        words = str(failed[0].get(f"{tag}/failure", "")) if failed else ""
+        yield from (Line("", line.strip(), False) for line in words.splitlines())
 
 
 def _curvature(last: Row) -> Iterator[Line]:

@@ -83,6 +83,7 @@ def test_a_failed_check_exits_1_and_says_where(configs, tmp_path, capsys, monkey
     out, err = said(capsys)
     assert err.startswith("step 0: gradient disagrees with autograd at theta[")
     assert "FAILED at 4 of 4 steps, first at step 0" in out
+    assert "ours / truth = −1 everywhere: y − p in place of p − y; change the sign" in out
 
 
 WRONG = {
