@@ -204,7 +204,10 @@ def test_a_run_that_has_not_finished_predicts_from_where_it_is_and_says_so(shop,
     (tmp_path / "run" / "status.json").write_text('{"status": "interrupted"}')
     assert main(["predict", str(tmp_path / "run"), str(shop / "shop.csv"), "--out", str(tmp_path / "out.csv")]) == 0
     out, err = capsys.readouterr()
-    assert (out, err) == ("", f"{tmp_path / 'run'}: interrupted at step 8, predicting from there\n")
+    assert (out, err) == (
+        f"{tmp_path / 'out.csv'}\n",
+        f"{tmp_path / 'run'}: interrupted at step 8, predicting from there\n",
+    )
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 11
 
 

@@ -34,6 +34,8 @@ class Export(Verb):
         from lab.study.listing import chosen
 
         export(tidy(chosen(options.words, "runs", options.where)), options.format, options.out)
+        if options.out is not None:
+            print(options.out)
         return 0
 
 

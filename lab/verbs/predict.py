@@ -36,4 +36,5 @@ class Predict(Verb):
             print(prediction.csv(), end="")
         else:
             write(options.out, prediction)
+            print(options.out)
         return 0
