@@ -162,6 +162,10 @@ def test_a_comparison_has_what_differs_and_nothing_else(paths, capsys):
     assert "A and B part at step 0: loss/train is 1.0986122886681" in text
     assert "A and C part at step 1: loss/train is " in text
     assert "optimizer.lr  0.5  0.5  1.5" in text
+    tabled, rest = text.split("last value, the same in all: ")
+    alike = {told.split()[0] for told in rest.splitlines()[0].split(", ")}
+    assert alike == {tag for tag, values in found.last.items() if len(set(values)) == 1}
+    assert not any(line.split()[:1] == [tag] for tag in alike for line in tabled.splitlines())
 
 
 def test_equal_trajectories_are_said_to_be_equal_to_the_bit(tmp_path):

@@ -58,6 +58,14 @@ def test_a_sweep_shows_a_table_and_leaves_what_is_finished_alone(file, capsys):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_seeds_that_change_nothing_are_told(file, capsys):
+    said = "all seeds ended the same to the bit"
+    assert main(["sweep", file, "seed=0..1", "optimizer.lr=0.1,1", "--jobs", "1"]) == 0
+    assert said in capsys.readouterr().out
+    assert main(["sweep", file, "seed=0..1", "init=0.1", "--jobs", "1"]) == 0
+    assert said not in capsys.readouterr().out
+
+
 def test_each_run_of_a_sweep_is_bit_for_bit_the_run_alone(tmp_path):
     found = lab.sweep({**BARE, "init": 0.1}, {"seed": range(2)}, runs=tmp_path / "sweep", jobs=1)
     for seed, run in enumerate(found):

@@ -109,19 +109,26 @@ def lines(found: Comparison) -> Iterator[str]:
             yield from table([title, *names], [[key, *map(_short, values)] for key, values in block.items()])
         else:
             yield f"{title}: no difference"
-    if found.last:
-        yield ""
-        yield from table(["last value", *names], [[tag, *values] for tag, values in found.last.items()])
-    if found.best:
-        yield ""
-        yield from table(
-            ["best, of a check the worst", *names], [[tag, *map(_at, ends)] for tag, ends in found.best.items()]
-        )
     yield ""
     for name, motion, others in zip(names[1:], found.motion, found.others, strict=True):
         yield f"A and {name} {motion}"
         if motion.step is None and others.step is not None:
             yield f"A and {name}, in what was measured, {others}"
+    yield from _figures("last value", names, found.last)
+    best = {tag: tuple(map(_at, ends)) for tag, ends in found.best.items()}
+    yield from _figures("best, of a check the worst", names, best)
+
+
+def _figures(title: str, names: Sequence[str], block: Mapping[str, tuple[Any, ...]]) -> Iterator[str]:
+    """A table of the tags that tell the runs apart, and a line of those that do not."""
+    alike = {tag: all(_same(values[0], value) for value in values[1:]) for tag, values in block.items()}
+    if not all(alike.values()):
+        yield ""
+        yield from table([title, *names], [[tag, *values] for tag, values in block.items() if not alike[tag]])
+    if any(alike.values()):
+        told = ", ".join(f"{tag} {cell(values[0])}" for tag, values in block.items() if alike[tag])
+        yield ""
+        yield f"{title}, the same in all: {told}"
 
 
 def _origin(path: Path) -> dict[str, Any]:

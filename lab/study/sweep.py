@@ -147,9 +147,12 @@ def _show_seeds(found: Sequence[Task], outcomes: Mapping[int, Outcome]) -> None:
 def lines(swept: Swept) -> Iterator[str]:
     """The table at the end: each run's setting, how it ended, its last figures, and what went wrong."""
     rows, wrong = [], []
+    ends: dict[str, list[Mapping[str, Any]]] = {}  # of the seeds of each setting
     for task in swept.tasks:
         outcome = swept.outcomes.get(task.number, Outcome("not begun"))
         last = {} if outcome.path is None else Facts(summary(Path(outcome.path))).latest(FIGURES)
+        if outcome.status == "finished":
+            ends.setdefault(task.digest, []).append(last)
         place = None if outcome.path is None else short(Path(outcome.path))
         rows.append([task.label, outcome.status, *(last.get(tag) for tag in FIGURES), place])
         if outcome.words and outcome.status != "finished":
@@ -158,6 +161,9 @@ def lines(swept: Swept) -> Iterator[str]:
     header = ["run", "status", *FIGURES, "folder"]
     yield from table([header[i] for i in kept], [[row[i] for i in kept] for row in rows])
     yield from wrong
+    seeds = [found for found in ends.values() if len(found) > 1]
+    if seeds and all(last == found[0] for found in seeds for last in found):
+        yield "all seeds ended the same to the bit: nothing is drawn at random in what this config trains on"
     ended = Counter(swept.outcomes[n].status if n in swept.outcomes else "not begun" for n in range(1, len(rows) + 1))
     yield f"{len(rows)} runs: {', '.join(f'{count} {status}' for status, count in ended.items())}"
 
