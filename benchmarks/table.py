@@ -21,7 +21,7 @@ def table() -> str:
     for row in (row for rows in parts.values() for row in rows):
         if "seconds" in row:
             said = (
-                f"{row['held']:.2g} GiB held, {row['seconds']:.0f} s, intervals {row['width']:.1g} wide, {row['how']}"
+                f"{row['held']:.3g} GiB held, {row['seconds']:.0f} s, intervals {row['width']:.1g} wide, {row['how']}"
             )
             goal = f"under {row['goal']:g} GiB"
         elif "ratio" in row:
@@ -37,7 +37,10 @@ def table() -> str:
             said = f"{row['times']:.3g} times as long"
             if "cpu_times" in row:
                 said += f" ({row['cpu_times']:.2g} in processor time)"
-            goal = f"at most {row['goal']:g}" if "measuring" in row else f"under {row['goal']:g}, and the steps"
+            goal = f"under {row['goal']:g}, and the steps"
+            if "measuring" in row:
+                said += f"; a step that measures takes {row['measuring']['wall']:.0f} s"
+                goal = f"at most {row['goal']:g}"
         lines.append(f"| {row['work']} | {row['peer']} | {said} | {goal} |")
     machine = results["machine"]
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
