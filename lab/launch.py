@@ -29,12 +29,12 @@ from lab.trainer import train as train_in
 EXIT = {"finished": 0, "failed": 1, "diverged": 1, "interrupted": 130}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A run: its folder, and what came of it. `Run.open(path)` gives one that is on the disk."""
 
     folder: RunFolder
-    _made_of: Experiment | None = field(default=None, repr=False, compare=False)
+    _made_of: Experiment | None = field(default=None, compare=False)
 
     @classmethod
     def open(cls, path: str | Path) -> "Run":
@@ -100,6 +100,9 @@ class Run:
             for visit in walk(experiment.batches, experiment.stepper(theta), theta, 0, step):
                 theta = visit.theta
         return theta
+
+    def __repr__(self) -> str:
+        return f"<Run {self.path}: {self.status}>"
 
     def _repr_html_(self) -> str:
         """The run as a notebook shows it: its summary and its loss."""

@@ -10,7 +10,7 @@ definiteness and rank are statements about the others.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ class Spectrum:
     values: Tensor
     radius: float
     how: str
-    vectors: Tensor | None = None
+    vectors: Tensor | None = field(default=None, repr=False)
 
     @property
     def lower(self) -> Tensor:

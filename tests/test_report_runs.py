@@ -114,6 +114,8 @@ def test_a_notebook_shows_summary_and_plots(root):
     reader = read(shown)
     assert reader.counts["svg"] == 3
     assert "finished after step 6" in shown
+    assert repr(run) == f"<Run {run.path}: finished>"
+    assert "vectors" not in repr(run.spectrum())
 
 
 def test_a_run_whose_data_are_gone_has_a_page_that_says_so(tmp_path, capsys):

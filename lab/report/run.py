@@ -180,7 +180,9 @@ def comparison_page(found: Comparison) -> str:
 def notebook(path: Path, status: Mapping[str, Any], rows: Rows) -> str:
     """A run as Jupyter shows it."""
     lines = table(["", ""], [[line.what, line.figures] for line in summarize(path, status, rows)])
-    return f"<style>{STYLE}</style>{lines}{plots(*run_plots(rows)[:3])}"
+    left = ".lab-summary td{text-align:left!important}"  # notebooks align to the right
+    told = f'<div class="lab-summary">{lines}</div>'
+    return f"<style>{STYLE}{left}</style>{told}{plots(*run_plots(rows)[:3])}"
 
 
 def _line(rows: Rows, tag: str, name: str | None = None) -> Line:
