@@ -61,7 +61,7 @@ def coefficients(
     """
     if problem.ridge:
         raise InputError("coefficients: the fit has a ridge, and is no maximum of the likelihood; train with ridge=0")
-    (D, K), blind = problem.shape, problem.loss.flat(problem.shape[1])[0]
+    (D, K), blind = problem.shape, int(problem.loss.ignores_shift)
     free = K - blind
     H = problem.hessian(theta).view(D, K, D, K)[:, blind:, :, blind:].permute(1, 0, 3, 2).reshape(free * D, free * D)
     slope = problem.gradient(theta)[:, blind:].T.reshape(-1)

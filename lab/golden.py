@@ -28,6 +28,7 @@ import torch
 from torch import Generator, Tensor
 
 from lab import rounding, spectrum
+from lab.curvature.operator import Curvature
 from lab.errors import InputError
 from lab.experiment import Experiment
 from lab.loop import Visit, walk
@@ -127,8 +128,9 @@ def _row(experiment: Experiment, visit: Visit, shadows: Sequence[Tensor], top: i
 
 
 def _eigenvalues(problem: Problem, theta: Tensor, shadows: Sequence[Tensor], top: int) -> Row:
-    H = problem.hessian(theta)
-    found = spectrum.dense(H, error=rounding.hessian_norm_bound(problem, theta, float(H.trace())))
+    curvature = Curvature(problem, theta)
+    H = curvature.dense
+    found = spectrum.dense(H, error=curvature.dense_rounding)
     turned = max(float(torch.linalg.matrix_norm(problem.hessian(shadow) - H, ord=2)) for shadow in shadows)
     bound = turned + 2 * found.radius
     values = found.values[:top].tolist()

@@ -14,12 +14,12 @@ from lab import config as configs
 from lab import spectrum as spectra
 from lab.config import Config
 from lab.console import Silent
+from lab.curvature.operator import Curvature
 from lab.errors import InputError
 from lab.experiment import Experiment, assemble
 from lab.loop import walk
 from lab.problem import Problem
 from lab.provenance import provenance
-from lab.rounding import hessian_norm_bound
 from lab.runs import RunFolder, summary
 from lab.spectrum import Spectrum
 from lab.study.metrics import Metrics
@@ -84,8 +84,8 @@ class Run:
         """
         problem = self.problem
         theta = self._theta_at(step).to(problem.X)
-        H = problem.hessian(theta)
-        return spectra.dense(H, error=hessian_norm_bound(problem, theta, float(H.trace())), vectors=True)
+        curvature = Curvature(problem, theta)
+        return spectra.dense(curvature.dense, error=curvature.dense_rounding, vectors=True)
 
     def _theta_at(self, step: int | None) -> Tensor:
         newest, state = self.folder.load_checkpoint()

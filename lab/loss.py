@@ -33,6 +33,9 @@ class Loss(Derivation):
     # (Poisson, σ) or 2 (softmax, whose logits move relative to each other). The referee's bounds rest on it.
     self_concordance: ClassVar[float] = 2.0
 
+    # Whether a shift common to all K logits changes no row's ∇ℓ, whatever z is: then ∇²ℓ 1 = 0.
+    ignores_shift: ClassVar[bool] = False
+
     # a with λ₁(∇²ℓ) ≤ a ℓ for every row, so that a small loss is a flat one; None where none is known.
     self_bound: ClassVar[float | None] = None
 
@@ -179,10 +182,7 @@ class Loss(Derivation):
         return None
 
     def flat(self, K: int) -> tuple[int, str]:
-        """Return how many directions of R^K no row's Hessian ever sees, and why (the reason completes "as …").
-
-        There is none, or one: a shift common to all K.
-        """
+        """Return how many directions of R^K no row's Hessian ever sees, and why (the reason completes "as …")."""
         return 0, ""
 
     def examples(self, rng: Generator) -> Iterator[tuple[Tensor, Tensor]]:

@@ -144,7 +144,7 @@ class Problem:
     @cached_property
     def longest_row(self) -> float:
         """max ‖x_n‖."""
-        return math.sqrt(float(self.row_squares.max()))
+        return math.sqrt(float(self.row_squares.max())) if self.N else 0.0
 
     @cached_property
     def columns(self) -> Tensor:

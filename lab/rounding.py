@@ -54,7 +54,7 @@ class Block:
 
 def value_bound(problem: Problem, theta: Tensor) -> float:
     """Bound the rounding of L(θ)."""
-    n, total = gamma(_terms(problem), theta.dtype), theta.new_zeros(())
+    n, total = gamma(terms(problem), theta.dtype), theta.new_zeros(())
     for block in _blocks(problem, theta):
         size, r, z = problem.loss.value(block.z, block.y).abs(), block.r.abs(), block.z.abs()
         own = block.cu[:, 0] * (size + (r * (z + z.amax(dim=1, keepdim=True))).sum(dim=1))
@@ -65,7 +65,7 @@ def value_bound(problem: Problem, theta: Tensor) -> float:
 
 def gradient_bound(problem: Problem, theta: Tensor) -> Tensor:
     """Bound the rounding of ∇L(θ), entrywise, (D, K)."""
-    n, total = gamma(_terms(problem), theta.dtype), torch.zeros_like(theta)
+    n, total = gamma(terms(problem), theta.dtype), torch.zeros_like(theta)
     for block in _blocks(problem, theta):
         root, size = block.h.sqrt(), block.g.abs()
         moved = root * (root * block.d).sum(dim=1, keepdim=True)
@@ -77,7 +77,7 @@ def gradient_bound(problem: Problem, theta: Tensor) -> Tensor:
 def hvp_bound(problem: Problem, theta: Tensor, V: Tensor) -> Tensor:
     """Bound the rounding of ∇²L(θ) V, entrywise, (D, K)."""
     D, model = problem.shape[0], problem.model
-    n, total = gamma(_terms(problem), theta.dtype), torch.zeros_like(theta)
+    n, total = gamma(terms(problem), theta.dtype), torch.zeros_like(theta)
     for block in _blocks(problem, theta):
         U = problem.loss.hvp(block.z, block.y, model.pushforward(block.X, theta, V))
         moved = (block.e + gamma(D, theta.dtype)) * model.pushforward(block.X_abs, theta.abs(), V.abs())
@@ -89,7 +89,7 @@ def hvp_bound(problem: Problem, theta: Tensor, V: Tensor) -> Tensor:
 def hessian_bound(problem: Problem, theta: Tensor) -> Tensor:
     """Bound the rounding of ∇²L(θ), entrywise, (D·K, D·K): |X|ᵀ ((e + γ_N) s_k s_l) |X|/N, block by block."""
     D, K = problem.shape
-    n, out = gamma(_terms(problem), theta.dtype), theta.new_zeros(D, K, D, K)
+    n, out = gamma(terms(problem), theta.dtype), theta.new_zeros(D, K, D, K)
     for block in _blocks(problem, theta, width=K * K, least=1024):
         weight = (block.e + n)[:, :, None] * block.s[:, :, None] * block.s[:, None, :]
         problem.model.gauss_newton(block.X_abs, theta, weight, out=out)
@@ -98,14 +98,9 @@ def hessian_bound(problem: Problem, theta: Tensor) -> Tensor:
     return bound
 
 
-def hessian_norm_bound(problem: Problem, theta: Tensor, trace: float) -> float:
-    """Bound the 2-norm of ∇²L(θ)'s rounding, given its trace.
-
-    |δH| ≤ (γ_N + e) G entrywise for G = Σ_n (s_n ⊗ |x_n|)(s_n ⊗ |x_n|)ᵀ/N, which is positive semi-definite, so
-    ‖δH‖₂ ≤ (γ_N + e) ‖G‖₂ ≤ (γ_N + e) tr G. By hand s is √diag h, and tr G is tr H without the ridge.
-    """
-    e = max(float(block.e.max()) for block in _blocks(problem, theta))
-    return (gamma(_terms(problem), theta.dtype) + e) * trace
+def terms(problem: Problem) -> int:
+    """How many roundings a sum over rows and its division take: N + 2, and N for a divisor that is a sum itself."""
+    return (2 if problem.loss.weighs else 1) * problem.N + 2
 
 
 def _blocks(problem: Problem, theta: Tensor, width: int = 0, least: int = 64) -> Iterator[Block]:
@@ -118,11 +113,6 @@ def _blocks(problem: Problem, theta: Tensor, width: int = 0, least: int = 64) ->
         cu = unit * (8 + K + 2 * z.abs().amax(dim=1, keepdim=True))
         e = loss.self_concordance * d.amax(dim=1, keepdim=True) + cu
         yield Block(X, X_abs, y, r, z, d, g, h, (h + (g + r).abs()).sqrt(), e, cu)
-
-
-def _terms(problem: Problem) -> int:
-    """How many roundings a sum over rows and its division take: N + 2, and N for a divisor that is a sum itself."""
-    return (2 if problem.loss.weighs else 1) * problem.N + 2
 
 
 def _ridge_rounding(problem: Problem, V: Tensor) -> Tensor:

@@ -77,6 +77,14 @@ def test_flat_directions_of_the_logits_are_as_many_as_stated(loss, rng):
         assert bool(reason) == bool(count)
 
 
+def test_whoever_ignores_a_shift_has_hessians_that_do(loss, rng):
+    for z, y in loss.examples(rng):
+        h = loss.hessian(z, y)
+        if loss.ignores_shift:
+            assert bool((h.sum(dim=2).abs() <= 1e-13 * h.abs().sum(dim=2)).all())
+            assert torch.allclose(loss.value(z + 1, y), loss.value(z, y), rtol=1e-12, atol=1e-12)
+
+
 def test_self_concordance_bounds_how_fast_the_hessian_changes(loss, rng):
     for z, y in rows(loss, rng):
         u, v = (torch.randn(z.shape, generator=rng, dtype=z.dtype) for _ in range(2))

@@ -58,9 +58,11 @@ class Enclosure:
 
     @property
     def width(self) -> float:
-        """The widest interval, relative to the largest eigenvalue in magnitude; 0 where all are zero."""
+        """The widest interval, relative to the largest end in magnitude; 0 where all are zero, ∞ where an end is."""
         lower, upper = self.lower.tolist(), self.upper.tolist()
         size = max(map(abs, lower + upper))
+        if size == math.inf:
+            return math.inf
         return max(b - a for a, b in zip(lower, upper, strict=True)) / size if size else 0.0
 
     def moved(self, delta: float, ridge: float) -> "Enclosure":
@@ -97,8 +99,10 @@ class Majorant:
 
 def raised(values: Tensor, delta: float, ridge: float = 0.0) -> Tensor:
     """(λ − ρ)e^δ + ρ, rounded outward in the direction of δ; below ρ, where only rounding can be, e^{−δ} is used."""
+    if not delta:
+        return values
     up, down = _exp(delta), _exp(-delta)
-    slack = math.copysign(8 * sys.float_info.epsilon, delta) if delta else 0.0
+    slack = math.copysign(8 * sys.float_info.epsilon, delta)
     # They are a few numbers: each operation on a tensor would cost as much as all of this.
     above = [(value, value - ridge) for value in values.tolist()]
     moved = [

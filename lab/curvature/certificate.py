@@ -43,7 +43,8 @@ def enclose(ritz: Ritz, ceiling: Ceiling, k: int, rest: float = math.inf) -> Enc
 def by_inertia(H: Tensor, V: Tensor, theta: Tensor, sigma: float, error: float) -> float | None:
     """A bound on H compressed to what is orthogonal to V (P, q): σ and a little, if Cholesky proves it; else None.
 
-    Args: theta (q,) at least V's Ritz values nearly; error a bound on ‖H − the true one‖. It works in H's precision.
+    Args: theta (q,) any Θ ≥ 0, large enough for the factorisation to run; error a bound on ‖H − the true one‖. It works
+    in H's precision.
     """
     P, u = H.shape[0], torch.finfo(H.dtype).eps / 2
     W = (V * theta.clamp(min=0).sqrt()).to(H)

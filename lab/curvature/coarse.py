@@ -7,9 +7,10 @@ Kept         With the products X_nd X_ne, d ≤ e, kept from θ to θ (`Problem.
              matrices, (Q, N) by (N, r(r + 1)/2) for the Q pairs of classes with any h_kl.
 Units        The matrix is H/scale, a power of two near tr H: its squares are far from where single precision ends.
 Error        Logits are rounded to u = 2⁻²⁴, and h is made of them: e = M u max|z| + c u as in `lab.rounding`, relative
-             to h, whose |h| ≤ tr h. The reflection has each entry from four, whose moduli are at most 4 tr h together,
-             and adds three times. X is rounded twice, or its products once, and multiplied: in norm
-             |δH| ≤ (γ_N + e + 28u) tr H. Single precision underflows at 1e-38, in h and in h/(M·scale), which costs
+             to h, whose |h| ≤ tr h, and twice that where an h whose rows sum to 0 up to rounding alone is reflected
+             (QhQ = ChCᵀ with C = (−a1, I), ‖C‖² < 2). The reflection has each entry from four, whose moduli are at most
+             4 tr h together, and adds three times. X is rounded twice, or its products once, and multiplied: in norm
+             |δH| ≤ (γ_N + 2e + 28u) tr H. Single precision underflows at 1e-38, in h and in h/(M·scale), which costs
              what `Curvature.underflow` says.
 """
 
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from lab.curvature.coordinates import Coordinates
 from lab.curvature.operator import Curvature
-from lab.rounding import gamma
+from lab.rounding import gamma, terms
 
 SINGLE = torch.float32
 
@@ -60,9 +61,9 @@ def _error(curvature: Curvature, scale: float) -> float:
     logits = problem.loss.self_concordance * reach + 8 + curvature.theta.shape[1] + 2 * reach
     if logits * unit > 0.1:
         return math.inf
-    share = gamma(problem.N + 2, SINGLE) + 1.1 * logits * unit + 28 * unit
+    share = gamma(terms(problem), SINGLE) + 2.2 * logits * unit + 28 * unit
     lost = 4 * curvature.dense_rounding + (1 + problem.divisor * scale) * curvature.underflow(SINGLE)
-    return share * (curvature.bare_trace + problem.ridge) + lost
+    return share * (curvature.bare_trace + problem.ridge * float(problem.mask.max())) + lost
 
 
 def _logit_hessians(curvature: Curvature, there: Coordinates, z: Tensor, y: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class Coordinates:
     def of(curvature: Curvature) -> "Coordinates":
         """Those of a problem."""
         shape = curvature.problem.shape
-        return Coordinates(shape, curvature.problem.columns, curvature.problem.loss.flat(shape[1])[0] > 0)
+        return Coordinates(shape, curvature.problem.columns, curvature.problem.loss.ignores_shift)
 
     @property
     def classes(self) -> int:

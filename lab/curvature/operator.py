@@ -21,7 +21,8 @@ r² = h_kk + p_k as in `lab.rounding`, so that its 2-norm is at most (γ_N + γ_
 
 Underflow: what is below the smallest normal number t may come out as 0, in p, in products with x and with directions.
 Each of these is off by no more than t, so that H is by about t K Σ_n (R_n + 1)(1 + ‖x_n‖)²/M, R_n a row's weight. It is
-4 tr h_n at z = 0 at most: a saturated H that is 0 in floating point is not 0, and its eigenvalues are below that.
+4 tr h_n at z = 0 at most, for losses whose h is bounded (`Loss.peak`), and about tr h_n at z for others: a saturated H
+that is 0 in floating point is not 0, and its eigenvalues are below that.
 """
 
 import math
@@ -33,7 +34,7 @@ import torch
 from torch import Tensor
 
 from lab.problem import Problem
-from lab.rounding import gamma
+from lab.rounding import gamma, terms
 
 Blocked = tuple[Tensor, Tensor, Tensor]  # some rows' X, y and logits
 
@@ -141,7 +142,7 @@ class Curvature:
 
         masses = [(loss.gradient(z, y) + loss.subtracted(z, y)).abs() for _, y, z in self._rows]
         r2 = [h.abs() + p for h, p in zip(self._diagonals, masses, strict=True)]
-        relative = gamma(self.problem.N + 2, dtype) + gamma(D, dtype) + self._logit_rounding
+        relative = gamma(terms(self.problem), dtype) + gamma(D, dtype) + self._logit_rounding
         largest = self.problem.ridge * float(self.problem.mask.abs().max())
         ridged = 4 * torch.finfo(dtype).eps * largest
         return self._at_most(relative * self._weighed(r2)) + ridged + self.underflow(dtype)
@@ -150,7 +151,7 @@ class Curvature:
     def dense_rounding(self) -> float:
         """Bound on the 2-norm of the error of `dense`, and of `dual`: (γ_N + γ_D + 2e) tr H, as in `lab.rounding`."""
         dtype, D = self.theta.dtype, self.theta.shape[0]
-        relative = gamma(self.problem.N + 2, dtype) + gamma(D, dtype) + 2 * self._logit_rounding
+        relative = gamma(terms(self.problem), dtype) + gamma(D, dtype) + 2 * self._logit_rounding
         return self._at_most(relative * self.trace) + self.underflow(dtype)
 
     def underflow(self, dtype: torch.dtype) -> float:
@@ -159,7 +160,11 @@ class Curvature:
         rank = self.theta.shape[1] - problem.loss.flat(self.theta.shape[1])[0]
         if not problem.model.is_linear or not rank:
             return 0.0
-        return 4 * tiny * (rank + 1) * problem.heaviest
+        heaviest = problem.heaviest
+        if problem.loss.peak(self.theta.shape[1]) is None and problem.N:  # h is not bounded by that at z = 0
+            weights = torch.cat([h.double().sum(dim=1) for h in self._diagonals])
+            heaviest += float(weights @ (1 + problem.row_squares.double().sqrt()).square()) / problem.divisor
+        return 4 * tiny * (rank + 1) * heaviest
 
     @cached_property
     def floor(self) -> float:
@@ -180,7 +185,8 @@ class Curvature:
         error = 4 * gamma(self.theta.shape[0] + 2, move.dtype) * longest * float(move.norm())
         if exactly:
             forward = self.problem.model.forward
-            return max(float(drift(forward(X, move)).max()) for X, _ in self.problem.blocks()) * slack + error
+            drifts = [drift(forward(X, move)) for X, _ in self.problem.blocks()]
+            return float(torch.cat(drifts).max()) * slack + error if drifts else 0.0
         return longest * float(drift(move).norm()) * slack + error
 
     @cached_property
@@ -194,9 +200,11 @@ class Curvature:
 
     def _at_most(self, error: float) -> float:
         """The error, or all that H₀ and what is computed can be where logits are nothing but rounding."""
-        if not self.problem.model.is_linear or error <= self.bare_trace:
-            return error
-        return 2 * self.problem.heaviest if math.isnan(error) else min(error, 2 * self.problem.heaviest)
+        problem = self.problem
+        known = problem.model.is_linear and problem.loss.peak(self.theta.shape[1]) is not None
+        if not known or error <= self.bare_trace:
+            return math.inf if math.isnan(error) else error
+        return 2 * problem.heaviest if math.isnan(error) else min(error, 2 * problem.heaviest)
 
     @cached_property
     def _rows(self) -> list[Blocked]:

@@ -32,7 +32,7 @@ def choose(curvature: Curvature, k: int) -> Plan:
     """Choose the cheapest way that memory allows, and say why."""
     problem, P = curvature.problem, curvature.P
     (D, K), N = curvature.theta.shape, problem.N
-    rows = N * (K - problem.loss.flat(K)[0])
+    rows = N * (K - problem.loss.ignores_shift)  # of a factor of h
     form = N * D * D * K * (K + 1) / 2
     prices = {"dense": form + SLOWNESS * 2 / 3 * P**3, "krylov": SWEEPS * 2 * N * P * (k + GUARDS[0])}
     orders = {"dense": P, "dual": rows}

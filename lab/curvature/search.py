@@ -97,7 +97,10 @@ class Search:
         low, high, majorant = *self._gap(ritz), None
         if enclosure.width > self.tolerance and (widest or high - low > CLUSTER * float(ritz.values.abs().max())):
             majorant = self._prove(ritz.vectors, ritz.values, low, high)
-            rest, chance = (majorant.rest, 0.0) if majorant else (self._by_chance(ritz, low, high), CHANCE)
+            if majorant:
+                rest, chance = majorant.beyond(ritz.vectors), 0.0
+            else:
+                rest, chance = self._by_chance(ritz, low, high), CHANCE
             known, ceiling = ceiling, self._with_trace(ritz, bounds.beyond(len(ritz.values), rest, chance))
             enclosure = certificate.enclose(ritz, ceiling, self.k, rest)
             # What is not needed is left out, so that chances of failure do not add up from step to step.
@@ -209,7 +212,6 @@ class Search:
         """Whether a matrix and its factorisation fit into memory, and cost no more than a search by products does."""
         problem, P, (D, K) = self.curvature.problem, self.curvature.P, self.curvature.theta.shape
         form, search = problem.N * D * D * K * (K + 1) / 2, plan.SWEEPS * 2 * problem.N * P * (self.k + plan.GUARDS[0])
-        enough = Coordinates.of(self.curvature).order >= 2 * (
-            self.k + plan.GUARDS[0]
-        )  # for a block and something beyond it
+        # For a block, and something beyond it.
+        enough = Coordinates.of(self.curvature).order >= 2 * (self.k + plan.GUARDS[0])
         return enough and plan.memory() / 2 >= 3 * 8 * P * P and form + P**3 / 3 <= search

@@ -50,8 +50,9 @@ def least(curvature: Curvature, k: int, seed: int) -> dict[str, float]:
     if not curvature.problem.model.is_linear:
         return {}
     mask, floor = curvature.problem.mask, curvature.floor
-    exact = curvature.problem.loss.flat(curvature.theta.shape[1])[0] * int((mask == mask.min()).sum())
-    exact = exact if curvature.problem.ridge else curvature.problem.loss.flat(curvature.theta.shape[1])[0] * len(mask)
+    k = min(k, curvature.P)
+    held_least = int((mask == mask.min()).sum()) if curvature.problem.ridge else len(mask)
+    exact = curvature.problem.loss.flat(curvature.theta.shape[1])[0] * held_least
     readings = {"curvature/lambda_min": floor} if exact else {}
     readings |= {f"curvature/bottom_{i}": floor for i in range(1, min(k, exact) + 1)}
     if k <= exact:

@@ -62,7 +62,7 @@ class Tracked:
     @staticmethod
     def of(state: Mapping[str, Any], like: Tensor) -> "Tracked":
         """What `state` saved, on `like`'s device."""
-        vectors, proof = state["vectors"], state.get("proof")
+        vectors, proof = state["vectors"], state["proof"]
         return Tracked(
             state["theta"].to(like),
             state["values"],
@@ -154,9 +154,10 @@ def _track(curvature: Curvature, k: int, tolerance: float, before: Tracked | Non
 
 
 def _random(curvature: Curvature, m: int, seed: int) -> Tensor:
-    """A random start; what H is known to be blind to is no part of it."""
+    """A random start (P, m); what H is known to be blind to is no part of it, where that leaves m directions."""
     V = krylov.random_block(curvature.P, m, seed, curvature.theta)
-    return V if curvature.problem.ridge else Coordinates.of(curvature).seen(V)
+    there = Coordinates.of(curvature)
+    return V if curvature.problem.ridge or there.order < m else there.seen(V)
 
 
 def _by_structure(curvature: Curvature, k: int, tolerance: float) -> Tracked | None:

@@ -53,8 +53,7 @@ Numerics
 Source     Bishop, Pattern Recognition and Machine Learning (2006), §4.3.4; Böhning, Ann. Inst. Statist. Math. 44
            (1992); Bach, Self-concordant analysis for logistic regression, Electron. J. Statist. 4 (2010); Tanabe &
            Sagae, An exact Cholesky decomposition … of the multinomial distribution, J. R. Statist. Soc. B 54 (1992);
-           Szegedy et al., Rethinking the Inception architecture (2016), §7, for α; Knuth, The Art of Computer
-           Programming 2, §4.2.2, theorem B.
+           Szegedy et al., Rethinking the Inception architecture (2016), §7, for α; Knuth, TAOCP 2, §4.2.2, theorem B.
 """
 
 from collections.abc import Callable, Iterator
@@ -87,6 +86,7 @@ class Softmax(Loss):
     class_weight: Literal["balanced"] | tuple[Annotated[float, Ge(0)], ...] | None = None
 
     self_bound: ClassVar[float] = 2.0
+    ignores_shift: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -63,7 +63,7 @@ def largest(curvature: Curvature, d: Tensor, tolerance: float, seed: int) -> Enc
         return d * curvature(d * V)
 
     rounding = stretch * (curvature.rounding + 4 * torch.finfo(d.dtype).eps * curvature.trace)
-    start = krylov.random_block(curvature.P, WIDTH, seed, d)
+    start = krylov.random_block(curvature.P, WIDTH, seed + 1, d)
     m = start.shape[1]
 
     def still(ritz: Ritz) -> bool:

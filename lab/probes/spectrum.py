@@ -3,7 +3,7 @@
 Gradient descent with step length lr on a quadratic shrinks its error along an eigenvector of eigenvalue λ by
 |1 − lr·λ| a step, so it is stable while lr·λ₁ < 2; `stability/lr_lambda_max` is to be read against 2.
 
-At a step that measures, all eigenvalues are found or the largest ones, by what is cheaper (`lab.curvature.tracking`);
+At a step that measures, all eigenvalues are found or the largest ones, by what is cheaper (`lab.curvature.plan`);
 `curvature/method` says which, and `curvature/certainty` how the intervals are known, or that they are wider than
 `tolerance`: an eigenvalue that is not known so well has no number, only its interval. At a step that does not, the last
 intervals are moved by the exponential bound, for next to nothing. `every: auto` measures when they have grown wider
@@ -30,7 +30,6 @@ from lab.curvature.search import most
 from lab.curvature.tracking import Tracked
 from lab.probe import Probe, Reading, Step
 from lab.problem import Problem
-from lab.rounding import hessian_norm_bound
 
 
 @dataclass(frozen=True)
@@ -127,8 +126,7 @@ class SpectrumProbe(Probe):
         if method == "dual":
             found = structure.from_dual(curvature, spectrum.dense(H, error=curvature.dense_rounding))
         else:
-            error = hessian_norm_bound(problem, theta, float(H.trace())) + curvature.underflow(H.dtype)
-            found = spectrum.dense(H, error=error)
+            found = spectrum.dense(H, error=curvature.dense_rounding)
         seen["spectrum"] = found
         k = self.top
         enclosure = Enclosure(found.lower[:k].cpu(), found.upper[:k].cpu())

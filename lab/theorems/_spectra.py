@@ -4,22 +4,23 @@ from typing import Any
 
 import torch
 
+from lab.curvature.operator import Curvature
 from lab.problem import Problem
-from lab.rounding import gamma, hessian_norm_bound
+from lab.rounding import gamma, terms
 from lab.spectrum import Spectrum, dense
 
 
 def hessian(problem: Problem, theta: torch.Tensor, vectors: bool = False) -> Spectrum:
     """All eigenvalues of ∇²L(θ), their radius covering the rounding of the Hessian itself."""
-    H = problem.hessian(theta)
-    return dense(H, error=hessian_norm_bound(problem, theta, float(H.trace())), vectors=vectors)
+    curvature = Curvature(problem, theta)
+    return dense(curvature.dense, error=curvature.dense_rounding, vectors=vectors)
 
 
 def gram(problem: Problem) -> Spectrum:
     """All eigenvalues of XᵀX/N; |δ(XᵀX)| ≤ γ_N |X|ᵀ|X| entrywise, whose 2-norm is at most its trace, ‖X‖²_F."""
     G = sum((X.T @ X for X, _ in problem.blocks()), problem.X.new_zeros(problem.shape[0], problem.shape[0]))
     G = G / problem.divisor
-    return dense(G, error=gamma(problem.N + 2, G.dtype) * float(G.trace()))
+    return dense(G, error=gamma(terms(problem), G.dtype) * float(G.trace()))
 
 
 def steepest(problem: Problem, memory: dict[str, Any]) -> tuple[float, float]:

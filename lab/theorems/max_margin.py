@@ -53,7 +53,7 @@ class MaxMargin(Theorem):
             return {}
         memory, theta = step.memory, step.theta
         if "direction" not in memory:
-            kind = "softmax" if step.full.loss.flat(theta.shape[1])[0] else "sigmoid"
+            kind = "softmax" if step.full.loss.ignores_shift else "sigmoid"
             found = max_margin(step.full, kind)
             memory.update(direction=found.direction, lower=found.lower, upper=found.upper)
         u = memory["direction"].to(theta)
