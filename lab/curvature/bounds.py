@@ -1,6 +1,6 @@
 """Bounds on the eigenvalues λ₁ ≥ λ₂ ≥ … of a symmetric H as they travel: ceilings, enclosures, majorants; their change.
 
-Trace       Σλ = tr H and λ ≥ floor:  λ_j ≤ tr H − Σ_{i≠j} (what λ_i is known to be at least), and jλ_j too.
+Trace       Σλ = tr H and λ ≥ floor:  λ_j ≤ tr H − Σ_{i≠j} (what λ_i is known to be at least); λ_j ≤ tr H/j if λ ≥ 0.
 Norm        Σλ² = ‖H‖²_F: the same of squares.
 Majorant    What Cholesky proves is H ⪯ σ + VΘVᵀ; so B′ ⪯ σ + ‖(I − V′V′ᵀ)VΘ^{1/2}‖² for any other V′ too.
 Change      e^{−δ}H₀ ⪯ H₀′ ⪯ e^δ H₀ moves every eigenvalue by a factor within [e^{−δ}, e^δ] (Weyl); for H = H₀ + ρI

@@ -172,22 +172,30 @@ class Curvature:
         self._needs_linear("a floor")
         return self.problem.ridge * float(self.problem.mask.min())
 
-    def log_change(self, theta: Tensor, exactly: bool = False) -> float:
-        """δ with e^{−δ} H₀ ⪯ H₀(theta) ⪯ e^δ H₀: from Δ = theta − self.theta alone, or `exactly` from every row.
+    def log_change(self, theta: Tensor) -> float:
+        """δ with e^{−δ} H₀ ⪯ H₀(theta) ⪯ e^δ H₀, from how far every row's logits drift; a pass over the rows.
 
         ∞ where the model is not linear in θ, for which nothing is known. Rounded up by what rounding can do.
         """
         if not self.problem.model.is_linear:
-            return float("inf")
-        move, drift, longest = theta - self.theta, self.problem.loss.drift, self.problem.longest_row
-        slack = 1 + 8 * gamma(self.theta.shape[0] + 8, self.theta.dtype)
+            return math.inf
+        move, loss, forward = theta - self.theta, self.problem.loss, self.problem.model.forward
+        drifts = [loss.drift(forward(X, move)) for X, _ in self.problem.blocks()]
+        return self._rounded_up(float(torch.cat(drifts).max()), move) if drifts else 0.0
+
+    def log_change_at_most(self, theta: Tensor) -> float:
+        """A larger δ than `log_change`, from Δ = theta − self.theta alone: that of the longest row, were it in line."""
+        if not self.problem.model.is_linear:
+            return math.inf
+        move = theta - self.theta
+        return self._rounded_up(self.problem.longest_row * float(self.problem.loss.drift(move).norm()), move)
+
+    def _rounded_up(self, delta: float, move: Tensor) -> float:
         # Δ's entries round, and so do the products with them; δ moves by no more than twice what its logits do.
-        error = 4 * gamma(self.theta.shape[0] + 2, move.dtype) * longest * float(move.norm())
-        if exactly:
-            forward = self.problem.model.forward
-            drifts = [drift(forward(X, move)) for X, _ in self.problem.blocks()]
-            return float(torch.cat(drifts).max()) * slack + error if drifts else 0.0
-        return longest * float(drift(move).norm()) * slack + error
+        D = self.theta.shape[0]
+        slack = 1 + 8 * gamma(D + 8, self.theta.dtype)
+        error = 4 * gamma(D + 2, move.dtype) * self.problem.longest_row
+        return delta * slack + error * float(torch.linalg.vector_norm(move))
 
     @cached_property
     def _logit_rounding(self) -> float:

@@ -128,7 +128,7 @@ def _track(curvature: Curvature, k: int, tolerance: float, before: Tracked | Non
     start = curvature.theta.new_zeros(curvature.P, 0)
     search, found = Search(curvature, k, tolerance, seed, before is not None), None
     if before is not None:
-        delta, ridge = curvature.log_change(before.theta, exactly=True), uniform_ridge(curvature)
+        delta, ridge = curvature.log_change(before.theta), uniform_ridge(curvature)
         ceiling = ceiling.meet(before.ceiling.moved(delta, ridge))
         start = start if before.vectors is None else before.vectors
         proof = None if before.majorant is None else before.majorant.moved(delta, ridge)

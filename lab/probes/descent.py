@@ -36,7 +36,7 @@ class Descent(Probe):
         bend = float((move * step.problem.hvp(step.theta, move)).sum())
         actual = float(step.value - step.problem.value(step.after))
         readings: dict[str, Reading] = {"step/predicted_decrease": -slope - bend / 2, "step/actual_decrease": actual}
-        delta = Curvature(step.problem, step.theta).log_change(step.after, exactly=True)
+        delta = Curvature(step.problem, step.theta).log_change(step.after)
         if not math.isfinite(delta):
             return readings
         held = step.problem.ridge * float((step.problem.mask * move.square()).sum())

@@ -76,17 +76,17 @@ class SpectrumProbe(Probe):
         allows, which the exponential of a long step is beyond by decades.
         """
         there, memory = Curvature(problem, before.theta), step.memory
-        delta = there.log_change(step.theta)
+        delta = there.log_change_at_most(step.theta)
         if "anchor" in memory:
-            near = Curvature(problem, memory["anchor"].to(step.theta)).log_change(step.theta)
+            near = Curvature(problem, memory["anchor"].to(step.theta)).log_change_at_most(step.theta)
             delta = min(delta, memory["anchor_change"] + near)
         ridge, exactly = structure.uniform_ridge(there), self.every == "auto" or step.problem is problem
         moved = before.moved(delta, ridge)
         if exactly and moved.width > self.tolerance:
-            delta = min(delta, there.log_change(step.theta, exactly=True))
+            delta = min(delta, there.log_change(step.theta))
             memory.update(anchor=step.theta.clone(), anchor_change=delta)
             moved = before.moved(delta, ridge)
-        if moved.width > self.tolerance and step.problem is problem and problem.model.is_linear:
+        if step.problem is problem and problem.model.is_linear and moved.width > self.tolerance:
             trace = most(step.curvature)
             moved = moved.below(trace) if math.isfinite(trace) else moved
         return moved, delta
