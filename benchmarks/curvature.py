@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import Seconds, machine, median, now, pair, peak_bytes, since, total, turns
+from timing import Clock, Seconds, machine, median, pair, peak_bytes, told, total, turns
 from torch import Tensor
 
 from lab import config, launch, spectrum
-from lab.console import Silent
 from lab.curvature import tracking
 from lab.curvature.operator import Curvature
 from lab.experiment import assemble
@@ -198,18 +197,6 @@ def warm() -> Iterator[Row]:
             }
 
 
-class Clock(Silent):
-    """Notes how long each step took."""
-
-    def __init__(self) -> None:
-        self.lasted: list[Seconds] = []
-        self._last = now()
-
-    def step(self, t: int, readings: Any) -> None:
-        self.lasted.append(since(self._last))
-        self._last = now()
-
-
 def tracked() -> Iterator[Row]:
     """A step of mini-batch training with an interval for the whole training set's eigenvalues, over one without."""
     rounds = []
@@ -289,12 +276,7 @@ def main(names: list[str]) -> None:
         rows = []
         with torch.no_grad():
             for row in PARTS[name]():
-                if "ours" in row:
-                    ours, theirs = row["ours"], row["theirs"]
-                    row |= {"ratio": theirs.wall / ours.wall, "cpu_ratio": theirs.cpu / ours.cpu}
-                    row |= {"ours": asdict(ours), "theirs": asdict(theirs)}
-                print({key: f"{x:.4g}" if isinstance(x, float) else x for key, x in row.items()}, flush=True)
-                rows.append(row)
+                rows.append(told(row))
         parts[name] = rows
         results.write_text(json.dumps({"machine": where, "parts": parts}, indent=2) + "\n")
 

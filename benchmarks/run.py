@@ -10,12 +10,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from timing import (
+    Clock,
     Seconds,
     machine,
     mean,
@@ -25,10 +25,10 @@ from timing import (
     pair,
     peak_bytes,
     since,
+    told,
 )
 
 from lab import config, launch, oracle
-from lab.console import Silent
 from lab.experiment import Experiment, assemble
 
 HERE = Path(__file__).parent
@@ -119,18 +119,6 @@ def step() -> Iterator[Row]:
     }
 
 
-class Clock(Silent):
-    """Notes how long each step took."""
-
-    def __init__(self) -> None:
-        self.lasted: list[Seconds] = []
-        self._last = now()
-
-    def step(self, t: int, readings: Any) -> None:
-        self.lasted.append(since(self._last))
-        self._last = now()
-
-
 def _lab_step() -> Seconds:
     """Of twenty steps, two of which judge the Hessian; the first one, which warms up, is left out."""
     probes = {"gradient": {}, "hvp": {}, "hessian": {"every": 10}, "spectrum": {"top": 650}}
@@ -201,14 +189,7 @@ def main(names: list[str]) -> None:
     for name in names or PARTS:
         parts[name] = []
         for row in PARTS[name]():
-            if "ours" in row:
-                ours, theirs = row["ours"], row["theirs"]
-                row |= {"ratio": theirs.wall / ours.wall, "cpu_ratio": theirs.cpu / ours.cpu}
-                row |= {"ours": asdict(ours), "theirs": asdict(theirs)}
-            print(
-                {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in row.items()}, flush=True
-            )
-            parts[name].append(row)
+            parts[name].append(told(row))
     results.write_text(json.dumps({"machine": machine(), "parts": parts}, indent=2) + "\n")
 
 

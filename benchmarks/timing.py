@@ -7,12 +7,14 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from lab.console import Silent
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,28 @@ def turns(calls: dict[str, Callable[[], Any]], runs: int, each: dict[str, int] |
 def total(times: Sequence[Seconds]) -> Seconds:
     """The sum on each clock."""
     return Seconds(sum(t.wall for t in times), sum(t.cpu for t in times))
+
+
+class Clock(Silent):
+    """Notes how long each step took."""
+
+    def __init__(self) -> None:
+        self.lasted: list[Seconds] = []
+        self._last = now()
+
+    def step(self, t: int, readings: Any) -> None:
+        self.lasted.append(since(self._last))
+        self._last = now()
+
+
+def told(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with its ratios, times as plain numbers; printed on the way."""
+    if "ours" in row:
+        ours, theirs = row["ours"], row["theirs"]
+        row |= {"ratio": theirs.wall / ours.wall, "cpu_ratio": theirs.cpu / ours.cpu}
+        row |= {"ours": asdict(ours), "theirs": asdict(theirs)}
+    print({key: f"{x:.4g}" if isinstance(x, float) else x for key, x in row.items()}, flush=True)
+    return row
 
 
 @contextmanager
