@@ -13,6 +13,7 @@ from lab.errors import InputError, guess, suggest
 from lab.verb import Verb
 
 INTERRUPTED = 130
+UNREAD = 141  # as of any program whose reader went away before it was done
 _OF_THE_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM)  # what even asking for a path can meet
 
 
@@ -25,12 +26,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 well, 1 a check failed, 2 wrong input, 130 Ctrl-C."""
+    """Run the command and return its exit code: 0 well, 1 a check failed, 2 wrong input, 130 Ctrl-C, 141 unread."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
         options = _parsed(argv)
         run: Callable[[argparse.Namespace, Sequence[str]], int] = options.run
-        return run(options, argv)
+        code = run(options, argv)
+        sys.stdout.flush()
+        return code
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -39,8 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # as when piped into `head`: nobody reads on, so nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return UNREAD
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            print(f"lab: {error.strerror}; what was written may be incomplete", file=sys.stderr)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor can the rest be
+            return 2
         if error.filename is None or error.errno not in _OF_THE_NAME:
             raise
         print(f"{error.filename!r}: {error.strerror}; name another file or folder", file=sys.stderr)

@@ -26,6 +26,8 @@ from lab.problem import Problem
 
 NEAR = 0.01  # standard errors: an estimate this near to the maximum is at it, for all that a table can show
 
+VAGUE = 1e3  # logits: with a standard error like that nothing is known of an estimate
+
 
 @dataclass(frozen=True)
 class Coefficient:
@@ -61,6 +63,13 @@ def coefficients(
     """
     if problem.ridge:
         raise InputError("coefficients: the fit has a ridge, and is no maximum of the likelihood; train with ridge=0")
+    of_one = problem.loss.likelihood(problem.shape[1])
+    if of_one is None:
+        raise InputError(
+            "coefficients: with weights of classes or labels, or label smoothing, the loss is no likelihood; "
+            "train without them"
+        )
+    _refuse_separated(problem, theta)
     (D, K), blind = problem.shape, int(problem.loss.ignores_shift)
     free = K - blind
     H = problem.hessian(theta).view(D, K, D, K)[:, blind:, :, blind:].permute(1, 0, 3, 2).reshape(free * D, free * D)
@@ -73,13 +82,20 @@ def coefficients(
             "coefficients: some are not identified; a column may depend on others (as a constant one on the "
             "intercept), or the data may be separable"
         )
-    covariance = torch.cholesky_inverse(factor) / problem.divisor
+    covariance = torch.cholesky_inverse(factor) / (problem.divisor * of_one)
+    reach = covariance.diagonal().sqrt().view(free, D) * problem.X.abs().amax(dim=0)
+    if float(reach.max()) > VAGUE:
+        k, d = divmod(int(reach.argmax()), D)
+        raise InputError(
+            f"coefficients: that of {features[d]} for {outputs[k + blind]} is not identified: its standard error is "
+            f"{float(reach.max()):.2g} in logits; the data may be separable, or a column nearly depend on others"
+        )
     step = torch.cholesky_solve(slope[:, None], factor)[:, 0]
     off = float((step.abs() / covariance.diagonal().sqrt()).max())
     if not off <= NEAR:
         raise InputError(
-            f"coefficients: training ended {off:.2g} standard errors from the maximum of the likelihood; "
-            "train on, or with optimizer.kind=newton"
+            f"coefficients: training ended {off:.2g} standard errors from the maximum of the likelihood; train on "
+            "(optimizer.kind=newton takes the fewest steps); if that never ends, the data may be separable"
         )
     T = torch.eye(D, dtype=H.dtype) if units is None else units.to(H)
     contrasts = (theta[:, blind:] - theta[:, :1] * bool(blind)).T @ T.T  # (free, D)
@@ -90,6 +106,21 @@ def coefficients(
         rows = zip(features, contrasts[k].tolist(), errors.tolist(), strict=True)
         found += [Coefficient(name, outputs[k + blind], estimate, error) for name, estimate, error in rows]
     return found
+
+
+def _refuse_separated(problem: Problem, theta: Tensor) -> None:
+    """Where every row lies on its own side of θ, a multiple of θ is likelier, and there is no maximum."""
+    blocks = [problem.loss.margin(problem.model.forward(X, theta), y) for X, y in problem.blocks()]
+    known = [margin for margin in blocks if margin is not None]
+    if not known:
+        return
+    margins = torch.cat(known)  # of softmax (N,), of labels (N, K); nan is a row that is left out
+    right = (margins > 0) | margins.isnan()
+    if bool(right.all(dim=0).any()):
+        raise InputError(
+            "coefficients: the data are separable, every row lies on its own side: the likelihood has no maximum, and "
+            "its estimates grow without end; a ridge keeps them, and has no such table"
+        )
 
 
 def of_run(experiment: Experiment, theta: Tensor) -> list[Coefficient]:

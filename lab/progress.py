@@ -9,6 +9,8 @@ from rich.text import Text
 
 from lab.summary import figures
 
+BAR = 12  # columns
+
 
 class Bar:
     """Shows steps, time left and a few figures; messages stand above it. Colours respect NO_COLOR."""
@@ -18,11 +20,13 @@ class Bar:
         self._progress = Progress(
             TextColumn("step"),
             MofNCompleteColumn(),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=BAR),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[figures]}", markup=False),
             console=self._console,
         )
+        taken = len("step ") + 2 * len(str(steps)) + len("/ ") + BAR + len(" --:-- ")
+        self._room = self._console.width - taken - 1
         self._task = self._progress.add_task("", total=steps, figures="")
         self._latest: dict[str, float | int | str] = {}
 
@@ -37,7 +41,10 @@ class Bar:
 
     def step(self, t: int, readings: Mapping[str, float | int | str]) -> None:
         self._latest |= readings
-        self._progress.update(self._task, completed=t, figures=figures(self._latest))
+        told = figures(self._latest)
+        if len(told) > self._room:  # cut off where it would push the step out of a narrow terminal
+            told = f"{told[: max(self._room - 1, 0)]}…"
+        self._progress.update(self._task, completed=t, figures=told)
 
     def say(self, message: str) -> None:
         self._progress.console.print(Text(message, style="bold red"))

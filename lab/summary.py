@@ -36,7 +36,7 @@ def summarize(path: Path, status: Mapping[str, Any], rows: Sequence[Row]) -> lis
     lines = [Line("run", f"{ended} after step {last.get('step', 0)}", ended == "finished")]
     lines += _fit(last)
     lines += _checks(rows)
-    lines += _curvature(last)
+    lines += _curvature(rows, last)
     lines += _theorems(last)
     if ended == "interrupted":
         lines.append(Line("go on", lab_command("train", "--resume", short(path))))
@@ -71,9 +71,11 @@ def _checks(rows: Sequence[Row]) -> Iterator[Line]:
         yield from (Line("", line.strip(), False) for line in words.splitlines())
 
 
-def _curvature(last: Row) -> Iterator[Line]:
+def _curvature(rows: Sequence[Row], last: Row) -> Iterator[Line]:
+    measured = next((row["step"] for row in reversed(rows) if "curvature/definiteness" in row), None)
+    when = "" if measured is None or measured == last.get("step") else f" (at step {measured})"
     if "curvature/definiteness" in last:
-        yield Line("Hessian", last["curvature/definiteness"])
+        yield Line("Hessian", f"{last['curvature/definiteness']}{when}")
     if "curvature/lambda_1" in last:
         figures = [
             f"{sign} {last[tag]:{form}}{more}"
@@ -85,7 +87,7 @@ def _curvature(last: Row) -> Iterator[Line]:
             )
             if tag in last
         ]
-        yield Line("eigenvalues", ", ".join(figures))
+        yield Line("eigenvalues", ", ".join(figures) + when)
     product = last.get("stability/lr_lambda_max")
     if product is not None:
         side = (
@@ -93,7 +95,7 @@ def _curvature(last: Row) -> Iterator[Line]:
             if product < 2
             else "not below 2: plain gradient descent is unstable here"
         )
-        yield Line("stability", f"lr·λ₁ = {product:.4g}, {side}", product < 2)
+        yield Line("stability", f"lr·λ₁ = {product:.4g}, {side}{when}", product < 2)
 
 
 def _theorems(last: Row) -> Iterator[Line]:

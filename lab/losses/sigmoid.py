@@ -189,6 +189,9 @@ class Sigmoid(Loss):
         """Return 1: σ(1 − σ) is largest at 0, and the weights do not move with z."""
         return 1.0
 
+    def likelihood(self, K: int) -> float | None:
+        return None if self._is_weighed else float(K if self.average else 1)
+
     def flat(self, K: int) -> tuple[int, str]:
         count = 0 if self.weight is None else self.weight.count(0.0)
         return count, f"{'a label has' if count == 1 else f'{count} labels have'} weight 0" if count else ""

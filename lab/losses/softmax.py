@@ -12,17 +12,15 @@ Options    All of them put numbers r ≥ 0 in y's place. With R = Σr, weights w
                probabilities q    r = w∘((1 − α) q + α/K)
            where m = 0 if y is `ignore_index`, else 1: such a row is left out, its class stays in the softmax. Then
                ℓ = R log Σ exp z − rᵀz = −Σ r_k log p_k,   ∇ℓ = Rp − r,   H = R (diag p − ppᵀ),   Hu = R p∘(u − pᵀu).
-Mean       Over class indices it divides by D = Σ m w_y, the weight of the rows that count; over probabilities by N.
-           (So hard labels and the equal probabilities part where there are weights.) Where nothing counts, the sum is 0
-           and so is the mean: torch's loss is nan there, 0/0, though its gradient is 0 where all rows are ignored and
-           nan where they weigh nothing; a batch that asks nothing of the model should not end a run. Rows of weight 0
-           to which smoothing gives a share have a sum and no weight to divide it by: no number, here as in torch.
+Mean       Over class indices it divides by D = Σ m w_y, the weight of the rows that count; over probabilities by N, so
+           that hard labels and the equal probabilities part where there are weights. Where nothing counts the sum is 0
+           and so is the mean, as a batch that asks nothing of the model should not end a run (torch: nan, 0/0). Rows of
+           weight 0 to which smoothing gives a share have no weight to divide by: no number, here as in torch.
 
 Factor     Cholesky's, in closed form. With the tail s_k = Σ_{l≥k} p_l:  H = R FFᵀ,  F lower triangular (K, K−1),
            F_kk = √(p_k s_{k+1}/s_k),   F_lk = −p_l √(p_k/(s_k s_{k+1})) for l > k.
            Eliminating class k from diag p − ppᵀ/s with Σp = s leaves the same form in the classes after it, with
            s_{k+1} for s_k: p_l − p_l²/s_k − F_lk² = p_l − p_l²/s_{k+1}, as 1/s_k + p_k/(s_k s_{k+1}) = 1/s_{k+1}.
-           (diag √p − p√pᵀ is a factor too, with K columns, and with a diagonal √p(1 − p) in which p cancels.)
 
 True of it
     uᵀHu = R (Σ p u² − (Σ p u)²) = R Var_p(u) ≥ 0: the loss is convex.
@@ -47,8 +45,7 @@ Numerics
     entry of H is exact to (4 + K + spread) u. All of this down to the smallest normal number.
     p comes of exp(z − max z); where a Hessian entry multiplies two of them, the rounding of z − max z is recovered
     (Knuth's TwoSum) and put back, or it would count twice.
-    A logit of −∞ is a class that cannot be: p = 0 there. The value is ∞ where r asks for it, and where r = 0 the class
-    adds nothing (torch: 0·∞ = nan for probabilities). A logit of ∞ is nan, as ∞ − ∞; in torch too.
+    A logit of −∞ is a class that cannot be, p = 0: of value ∞ where r asks for it, and 0 where r = 0 (torch: 0·∞ = nan).
 
 Source     Bishop, Pattern Recognition and Machine Learning (2006), §4.3.4; Böhning, Ann. Inst. Statist. Math. 44
            (1992); Bach, Self-concordant analysis for logistic regression, Electron. J. Statist. 4 (2010); Tanabe &
@@ -262,6 +259,9 @@ class Softmax(Loss):
     def peak(self, K: int) -> float:
         """Return K²/2(K − 1): h ⪯ R I/2 (Böhning 1992, Theorem 3.1), and R (1 − 1/K)/K is h's diagonal at z = 0."""
         return K * K / (2 * max(K - 1, 1))
+
+    def likelihood(self, K: int) -> float | None:
+        return None if self.weighs or self.label_smoothing else 1.0
 
     def flat(self, K: int) -> tuple[int, str]:
         return 1, "softmax ignores a common shift"

@@ -8,14 +8,22 @@ from numpy.typing import NDArray
 from lab.record import Histogram
 
 BINS = 30
+FURTHEST = 2.0**1022  # the difference of two such values is a number still
 
 
 def histogram(values: NDArray[Any]) -> Histogram | None:
-    """Count finite values in equal bins from the smallest to the largest; None where there is none."""
-    kept = values[np.isfinite(values)]
+    """Count finite values in equal bins from the smallest to the largest; None where there is none.
+
+    Values that are equal up to rounding leave no room for bins: they share one, in the middle.
+    """
+    kept = np.clip(values[np.isfinite(values)].astype(np.float64), -FURTHEST, FURTHEST)
     if not kept.size:
         return None
-    counts, edges = np.histogram(kept, bins=BINS)
+    low, high = float(kept.min()), float(kept.max())
+    room = 64 * BINS * float(np.spacing(max(abs(low), abs(high))))
+    if high - low < room:
+        low, high = low - max(room, 0.5), high + max(room, 0.5)
+    counts, edges = np.histogram(kept, bins=BINS, range=(low, high))
     return Histogram(edges, counts.astype(np.float64))
 
 

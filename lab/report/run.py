@@ -42,7 +42,7 @@ def run_page(path: Path) -> str:
     Raises: InputError where its metrics cannot be read.
     """
     folder = RunFolder.open(path)
-    rows, status = folder.metrics(), folder.status()
+    rows, status = folder.metrics(), {**folder.status(), "status": summary(folder.path).status}
     lines = summarize(path, status, rows)
     colours = {True: "good", False: "bad", None: ""}
     told = "".join(

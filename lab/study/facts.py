@@ -33,6 +33,9 @@ class Facts:
         return self.config[name] if name in self.config else self.latest([name]).get(name)
 
     def _own(self, name: str) -> Any:
+        if name == "step" and self.run.status in ("running", "killed"):  # status.json has where it began
+            last = next(backwards(self.run.path / "metrics.jsonl"), None)
+            return self.run.facts.get(name) if last is None else last["step"]
         if name in ("step", "updated"):
             return self.run.facts.get(name)
         return str(self.run.path) if name == "path" else getattr(self.run, name)

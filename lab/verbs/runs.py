@@ -1,6 +1,7 @@
 """`lab runs`: what has been run."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from lab.verb import Verb
@@ -26,6 +27,8 @@ class Runs(Verb):
         from lab.study.listing import chosen, listing
 
         found = chosen(options.words, options.runs, options.where, options.sort, options.reverse)
+        if not found:
+            print("no run is there, or none that meets the condition", file=sys.stderr)
         for line in listing(found, options.where, options.sort, options.columns, options.paths):
             print(line)
         return 0

@@ -1,0 +1,152 @@
+"""What users met once: a run that broke down over a picture, a table that was false, a step that was not the last."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lab import launch
+from lab.cli import main
+from lab.coefficients import coefficients
+from lab.errors import InputError
+from lab.losses.sigmoid import Sigmoid
+from lab.losses.softmax import Softmax
+from lab.models.linear import Linear
+from lab.picture.counts import BINS, histogram
+from lab.problem import Problem
+from lab.progress import Bar
+from lab.summary import summarize
+from lab.yamlfile import dumped
+
+DATA = {"kind": "synthetic", "task": "multiclass", "n": 60, "d": 1, "k": 3}
+TINY = {"data": DATA, "loss": {"kind": "softmax"}, "steps": 2, "optimizer": {"kind": "sgd", "lr": 0.1}}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1 / 3, np.nextafter(1 / 3, 1), 1 / 3],
+        [0.0],
+        [0.0, 5e-324],
+        [1e300, np.nextafter(1e300, np.inf)],
+        [-1.7e308, 1.7e308],
+        [np.nan, 2.0, np.inf],
+        list(np.linspace(-3, 5, 101)),
+    ],
+)
+def test_a_histogram_counts_whatever_is_finite(values):
+    found = histogram(np.array(values))
+    assert found is not None
+    assert found.counts.sum() == np.isfinite(values).sum()
+    assert len(found.counts) == BINS
+    assert (np.diff(found.edges) > 0).all()
+
+
+def test_a_run_whose_eigenvalues_are_all_but_equal_trains(tmp_path):
+    assert launch.train(TINY, runs=tmp_path).status == "finished"
+
+
+def fit(loss, y: torch.Tensor, X: torch.Tensor, K: int) -> tuple[Problem, torch.Tensor]:
+    """A problem, and θ at its minimum by Newton's method."""
+    problem = Problem(loss, Linear(), X, y, outputs=K)
+    theta = torch.zeros(problem.shape, dtype=X.dtype)
+    for _ in range(30):
+        H = problem.hessian(theta)
+        theta = theta - (torch.linalg.pinv(H) @ problem.gradient(theta).reshape(-1)).view(theta.shape)
+    return problem, theta
+
+
+def rows(n: int = 80) -> tuple[torch.Tensor, torch.Tensor]:
+    g = torch.Generator().manual_seed(0)
+    X = torch.cat([torch.randn(n, 2, dtype=torch.float64, generator=g), torch.ones(n, 1, dtype=torch.float64)], dim=1)
+    return X, (X[:, :2] + 2 * torch.randn(n, 2, dtype=torch.float64, generator=g) > 0).double()
+
+
+def test_an_average_over_labels_has_the_same_standard_errors():
+    X, y = rows()
+    names = ("a", "b", "1"), ("s", "t")
+    tables = [
+        coefficients(*fit(loss, y, X, 2), *names)
+        for loss in (Sigmoid(), Sigmoid(average=True), Sigmoid(reduction="sum"))
+    ]
+    for table in tables[1:]:
+        for one, other in zip(tables[0], table, strict=True):
+            assert one.error == pytest.approx(other.error, rel=1e-9)
+            assert one.estimate == pytest.approx(other.estimate, rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [Sigmoid(weight=(1.0, 2.0)), Sigmoid(pos_weight=(2.0, 2.0)), Softmax(label_smoothing=0.1), Softmax((1.0, 2.0))],
+)
+def test_what_is_no_likelihood_has_no_table_of_coefficients(loss):
+    X, y = rows()
+    y = y if isinstance(loss, Sigmoid) else y[:, 0].long()
+    with pytest.raises(InputError, match="no likelihood"):
+        coefficients(*fit(loss, y, X, 2), ("a", "b", "1"), ("s", "t"))
+
+
+def test_separable_data_have_no_table_of_coefficients():
+    X, _ = rows()
+    apart = (X[:, 0] > 0).double()
+    for loss, y, K in ((Sigmoid(), apart[:, None], 1), (Softmax(), apart.long(), 2)):
+        problem = Problem(loss, Linear(), X, y, outputs=K)
+        theta = torch.zeros(3, K, dtype=torch.float64)
+        theta[0, -1] = 5.0
+        with pytest.raises(InputError, match="separable"):
+            coefficients(problem, theta, ("a", "b", "1"), ("s", "t")[:K])
+
+
+def test_a_step_that_was_not_measured_shows_which_step_its_eigenvalues_are_of(tmp_path):
+    run = launch.train({**TINY, "steps": 5, "probes": {"spectrum": {"every": 10}}}, runs=tmp_path)
+    rows = run.metrics.rows[:4]
+    told = {line.what: line.figures for line in summarize(run.path, {"status": "interrupted"}, rows)}
+    assert told["eigenvalues"].endswith("(at step 0)")
+    assert told["stability"].endswith("(at step 0)")
+    last = {line.what: line.figures for line in summarize(run.path, {"status": "finished"}, run.metrics.rows)}
+    assert "at step" not in last["eigenvalues"] + last["stability"]
+
+
+def test_a_killed_run_is_listed_at_its_last_step(tmp_path, capsys):
+    run = launch.train(TINY, runs=tmp_path)
+    (run.path / "status.json").write_text('{"status": "running", "step": 0}')
+    assert main(["runs", str(tmp_path), "--where", "step == 2", "--columns", "step"]) == 0
+    assert "killed" in capsys.readouterr().out
+    assert main(["report", str(run.path)]) == 0
+    assert "killed after step 2" in (run.path / "report.html").read_text()
+
+
+def test_nothing_to_list_is_said(tmp_path, capsys):
+    assert main(["runs", "--runs", str(tmp_path)]) == 0
+    assert "no run is there" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+def test_a_full_disk_is_one_line_and_a_closed_pipe_is_no_success(tmp_path):
+    Path(tmp_path / "c.yaml").write_text(dumped(TINY))
+    python = [sys.executable, "-m", "lab"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*python, "schema"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "Traceback" not in done.stderr
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        done = subprocess.run([*python, "schema"], stdout=closed, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_the_progress_bar_keeps_its_step_in_a_narrow_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    bar = Bar(200)
+    bar.step(7, {"loss/train": 1.0, "accuracy/train": 0.5, "step/gradient_norm": 1e-3, "curvature/lambda_1": 0.97})
+    with bar._console.capture() as seen:
+        bar._console.print(bar._progress.get_renderable())
+    (line,) = seen.get().splitlines()
+    assert line.startswith("step ")
+    assert "7/200" in line
+    assert len(line) <= 60
