@@ -45,7 +45,7 @@ Numerics
     entry of H is exact to (4 + K + spread) u. All of this down to the smallest normal number.
     p comes of exp(z − max z); where a Hessian entry multiplies two of them, the rounding of z − max z is recovered
     (Knuth's TwoSum) and put back, or it would count twice.
-    A logit of −∞ is a class that cannot be, p = 0: of value ∞ where r asks for it, and 0 where r = 0 (torch: 0·∞ = nan).
+    A logit of −∞ is a class that cannot be, p = 0: ∞ where r asks for it, and 0 where r = 0 (torch: 0·∞ = nan).
 
 Source     Bishop, Pattern Recognition and Machine Learning (2006), §4.3.4; Böhning, Ann. Inst. Statist. Math. 44
            (1992); Bach, Self-concordant analysis for logistic regression, Electron. J. Statist. 4 (2010); Tanabe &
