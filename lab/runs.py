@@ -129,9 +129,18 @@ class RunFolder:
         write_text(self.path / "status.json", _json({"status": status, "updated": now, **facts}))
 
     def status(self) -> dict[str, Any]:
-        """What `write_status` wrote last: {"status": …, "updated": …, fact: …}.  A fact nan is the text "NaN"."""
-        status: dict[str, Any] = dict(json.loads((self.path / "status.json").read_text(encoding="utf-8")))
-        return status
+        """What `write_status` wrote last: {"status": …, "updated": …, fact: …}.  A fact nan is the text "NaN".
+
+        Raises: InputError where the file is damaged.
+        """
+        file = self.path / "status.json"
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{file}: not JSON: {error}; was the file edited?") from None
+        if not isinstance(found, dict) or "status" not in found:
+            raise InputError(f"{file}: has no status; was the file edited?")
+        return found
 
     def save_checkpoint(self, step: int, state: Mapping[str, Any]) -> None:
         """Save `state` (tensors, numbers, texts; dicts, lists and tuples of them) before `step`; keep the last two."""
@@ -220,7 +229,7 @@ def summary(path: Path) -> RunSummary:
     run = RunFolder(path)
     try:
         facts = run.status()
-    except (OSError, ValueError, TypeError):
+    except (OSError, InputError):
         facts = {"status": "unreadable"}
     status = str(facts.pop("status", "unreadable"))
     if status == "running" and _is_abandoned(path):

@@ -120,6 +120,19 @@ def test_a_killed_run_is_listed_at_its_last_step(tmp_path, capsys):
     assert "killed after step 2" in (run.path / "report.html").read_text()
 
 
+@pytest.mark.parametrize("text", ['{"status": "fin', "[]", "{}", ""])
+def test_a_damaged_status_is_one_line(text, tmp_path, capsys):
+    run = launch.train(TINY, runs=tmp_path)
+    (run.path / "status.json").write_text(text)
+    capsys.readouterr()
+    assert main(["train", "--resume", str(run.path)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "status.json" in err
+    assert main(["runs", str(run.path)]) == 0
+    assert "unreadable" in capsys.readouterr().out
+
+
 def test_nothing_to_list_is_said(tmp_path, capsys):
     assert main(["runs", "--runs", str(tmp_path)]) == 0
     assert "no run is there" in capsys.readouterr().err
