@@ -58,6 +58,16 @@ def test_a_sweep_shows_a_table_and_leaves_what_is_finished_alone(file, capsys):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_a_worker_that_is_stopped_before_it_began_was_interrupted(tmp_path):
+    worker = crew.Worker(1)
+    worker.interrupt()
+    (task,) = tasks(tmp_path, "seed=0")
+    *_, last = worker.carry_out(task)
+    worker.close()
+    assert last["outcome"]["status"] == "interrupted"
+    assert not list(tmp_path.glob("**/status.json"))
+
+
 def test_seeds_that_change_nothing_are_told(file, capsys):
     said = "all seeds ended the same to the bit"
     assert main(["sweep", file, "seed=0..1", "optimizer.lr=0.1,1", "--jobs", "1"]) == 0

@@ -16,6 +16,8 @@ from lab.launcher import Outcome, Task
 PROGRAM = ("-m", "lab.study.worker")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
+STOPPED = (130, -signal.SIGINT)  # the code of a process that Ctrl-C met before its task had begun
+
 
 class Worker:
     """A process with `threads` threads that carries out one task at a time; `dead` once it has gone."""
@@ -48,7 +50,9 @@ class Worker:
             if "outcome" in answer:
                 return
         self.dead = True
-        yield {"outcome": dataclasses.asdict(Outcome("killed", None, self._last_words()))}
+        stopped = self._process.wait() in STOPPED
+        outcome = Outcome("interrupted") if stopped else Outcome("killed", None, self._last_words())
+        yield {"outcome": dataclasses.asdict(outcome)}
 
     def interrupt(self) -> None:
         """Ask it to stop, as Ctrl-C does."""
