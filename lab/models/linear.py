@@ -30,7 +30,7 @@ from torch import Tensor
 from lab.model import Model
 
 FORMING = 30  # of a product of vectors against a multiply-add of matrices: 20 to 40 on machines of today
-TILE = 512, 512  # rows and columns of X_nd X_ne formed at a time: two megabytes in float64, which stay in cache
+TILE = 256, 512  # rows and columns of X_nd X_ne formed at a time: a megabyte in float64, which stays in cache
 
 
 @dataclass(frozen=True)
