@@ -25,7 +25,6 @@ from lab.experiment import Experiment
 from lab.problem import Problem
 
 NEAR = 0.01  # standard errors: an estimate this near to the maximum is at it, for all that a table can show
-
 VAGUE = 1e3  # logits: with a standard error like that nothing is known of an estimate
 
 
@@ -56,33 +55,18 @@ def coefficients(
     outputs: Sequence[str],
     units: Tensor | None = None,
 ) -> list[Coefficient]:
-    """Return the table of a fit θ (D, K), class by class; contrasts with the first class where the loss is softmax.
+    """Return the table of a fit θ (D, K), class by class; contrasts with the first where the loss ignores a shift.
 
     Args: features the D columns' names; outputs the K outputs'; units T (D, D), from coefficients to the table's.
-    Raises: InputError where there is a ridge, where θ is not at the maximum, or where coefficients are not identified.
+    Raises: InputError where the fit is no maximum of a likelihood, or where coefficients are not identified.
     """
-    if problem.ridge:
-        raise InputError("coefficients: the fit has a ridge, and is no maximum of the likelihood; train with ridge=0")
-    of_one = problem.loss.likelihood(problem.shape[1])
-    if of_one is None:
-        raise InputError(
-            "coefficients: with weights of classes or labels, or label smoothing, the loss is no likelihood; "
-            "train without them"
-        )
-    _refuse_separated(problem, theta)
     (D, K), blind = problem.shape, int(problem.loss.ignores_shift)
+    likelihoods = _likelihoods(problem)
+    _refuse_separated(problem, theta)
     free = K - blind
     H = problem.hessian(theta).view(D, K, D, K)[:, blind:, :, blind:].permute(1, 0, 3, 2).reshape(free * D, free * D)
-    slope = problem.gradient(theta)[:, blind:].T.reshape(-1)
-    factor, failed = torch.linalg.cholesky_ex(H)
-    # A pivot is what a column adds to those before it; below rounding of its own size it adds nothing.
-    lost = factor.diagonal().square() <= 4 * len(H) * torch.finfo(H.dtype).eps * H.diagonal()
-    if int(failed) or bool(lost.any()):
-        raise InputError(
-            "coefficients: some are not identified; a column may depend on others (as a constant one on the "
-            "intercept), or the data may be separable"
-        )
-    covariance = torch.cholesky_inverse(factor) / (problem.divisor * of_one)
+    factor = _identified(H)
+    covariance = torch.cholesky_inverse(factor) / likelihoods
     reach = covariance.diagonal().sqrt().view(free, D) * problem.X.abs().amax(dim=0)
     if float(reach.max()) > VAGUE:
         k, d = divmod(int(reach.argmax()), D)
@@ -90,6 +74,7 @@ def coefficients(
             f"coefficients: that of {features[d]} for {outputs[k + blind]} is not identified: its standard error is "
             f"{float(reach.max()):.2g} in logits; the data may be separable, or a column nearly depend on others"
         )
+    slope = problem.gradient(theta)[:, blind:].T.reshape(-1)
     step = torch.cholesky_solve(slope[:, None], factor)[:, 0]
     off = float((step.abs() / covariance.diagonal().sqrt()).max())
     if not off <= NEAR:
@@ -106,6 +91,33 @@ def coefficients(
         rows = zip(features, contrasts[k].tolist(), errors.tolist(), strict=True)
         found += [Coefficient(name, outputs[k + blind], estimate, error) for name, estimate, error in rows]
     return found
+
+
+def _likelihoods(problem: Problem) -> float:
+    """What L(θ) is to be multiplied by to be −log of the data's likelihood."""
+    if problem.ridge:
+        raise InputError("coefficients: the fit has a ridge, and is no maximum of the likelihood; train with ridge=0")
+    of_one = problem.loss.likelihood(problem.shape[1])
+    if of_one is None:
+        raise InputError(
+            "coefficients: with weights of classes or labels, or label smoothing, the loss is no likelihood; "
+            "train without them"
+        )
+    return problem.divisor * of_one
+
+
+def _identified(H: Tensor) -> Tensor:
+    """H's Cholesky factor, where every pivot is there; a pivot is what a column adds to those before it."""
+    factor: Tensor
+    factor, failed = torch.linalg.cholesky_ex(H)
+    # Below rounding of its own size it adds nothing.
+    lost = factor.diagonal().square() <= 4 * len(H) * torch.finfo(H.dtype).eps * H.diagonal()
+    if int(failed) or bool(lost.any()):
+        raise InputError(
+            "coefficients: some are not identified; a column may depend on others (as a constant one on the "
+            "intercept), or the data may be separable"
+        )
+    return factor
 
 
 def _refuse_separated(problem: Problem, theta: Tensor) -> None:
