@@ -15,6 +15,7 @@ from lab.loss import Loss
 from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.models.linear import Linear
+from lab.probes.spectrum import SpectrumProbe
 from lab.problem import Problem
 
 
@@ -102,6 +103,9 @@ def test_logits_that_are_nothing_but_rounding_leave_intervals_that_hold(loss, si
             continue
         whole = spectrum.dense(curvature.dense, error=curvature.dense_rounding)
         assert holds(Enclosure(whole.lower, whole.upper), values)
+        logged, _ = SpectrumProbe(top=1)._whole(curvature, "dense", {})
+        if logged is not None:  # a Hessian that is not finite has none
+            assert holds(logged.enclosure, values)
         assert holds(tracking.track(curvature, 1, 1e-3).enclosure, values)
 
 
