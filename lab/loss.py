@@ -135,6 +135,10 @@ class Loss(Derivation):
         """
         return y
 
+    def predicted(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return μ(z) (N, K), the part of ∇ℓ = μ(z) − r that the model makes."""
+        return self.gradient(z, y) + self.subtracted(z, y)
+
     def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return `value` (N,) and `gradient` (N, K); a loss whose two share work overrides it."""
         return self.value(z, y), self.gradient(z, y)

@@ -173,8 +173,7 @@ class Case:
         if self.what == "hvp":
             U = torch.einsum("nkl,nl->nk", h, model.pushforward(X, theta, self.direction))
             return model.pullback(X, theta, U) / self.divisor + self.ridge
-        H = theta.new_zeros(*theta.shape, *theta.shape)
-        model.gauss_newton(X, theta, h, out=H)
+        H = model.gauss_newton([(X, h)], theta)
         return H.reshape(self.truth.shape) / self.divisor + self.ridge
 
     def summed(self, values: Tensor) -> Tensor | None:

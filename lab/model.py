@@ -5,6 +5,7 @@ pullback (Jᵀ g), and for models that are not linear in θ the curvature term �
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -28,8 +29,8 @@ class Model(ABC):
         """Return Jᵀ g, (D, K), of a logit gradient g (N, K)."""
 
     @abstractmethod
-    def gauss_newton(self, X: Tensor, theta: Tensor, h: Tensor, out: Tensor) -> None:
-        """Add Jᵀ h J to `out` (D, K, D, K), h (N, K, K) being each row's logit Hessian."""
+    def gauss_newton(self, rows: Iterable[tuple[Tensor, Tensor]], theta: Tensor) -> Tensor:
+        """Return Σ Jᵀ h J, (D, K, D, K), over blocks of rows X (n, D), with each row's logit Hessian h (n, K, K)."""
 
     def curvature(self, X: Tensor, theta: Tensor, g: Tensor, V: Tensor) -> Tensor | None:
         """Return Σ_n,k g_nk ∇²z_nk V, (D, K); None where the model is linear in θ, whose second derivative is 0."""

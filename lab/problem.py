@@ -21,6 +21,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from lab import pairs
 from lab.loss import Loss
 from lab.model import Model
 
@@ -107,9 +108,9 @@ class Problem:
     def hessian(self, theta: Tensor) -> Tensor:
         """∇²L(θ), (D·K, D·K), row d·K + k; in blocks of rows, beside the result a few megabytes are held."""
         D, K = self.shape
-        H = theta.new_zeros(D, K, D, K)
-        for X, y in self.blocks(width=K * K, least=1024):  # H is gone through once for so many
-            self.model.gauss_newton(X, theta, self.loss.hessian(self.model.forward(X, theta), y), out=H)
+        blocks = self.blocks(width=K * K, least=1024)
+        rows = ((X, self.loss.hessian(self.model.forward(X, theta), y)) for X, y in blocks)
+        H = self.model.gauss_newton(rows, theta)
         H = H.view(D * K, D * K).div_(self.divisor)
         if self._bends:
             H += self._bending(theta)
@@ -153,18 +154,15 @@ class Problem:
 
     @cached_property
     def products(self) -> Tensor | None:
-        """X_nd X_ne, d ≤ e of `columns`, in single precision, (N, r(r + 1)/2); None where it is more than KEPT_BYTES.
+        """X_nd X_ne, d ≤ e of `columns`, in single precision, (r(r + 1)/2, N); None where it is more than KEPT_BYTES.
 
         What a linear model's curvature has of X, whatever θ is: kept, it spares forming it anew at every step.
         """
         r, single = len(self.columns), torch.float32
         if not self.model.is_linear or self.N * r * (r + 1) // 2 * single.itemsize > KEPT_BYTES:
             return None
-        X, kept, first = self.X[:, self.columns].to(single), self.X.new_empty(self.N, r * (r + 1) // 2, dtype=single), 0
-        for d in range(r):
-            torch.mul(X[:, d, None], X[:, d:], out=kept[:, first : first + r - d])
-            first += r - d
-        return kept
+        X, (d, e) = self.X.T[self.columns].to(single), pairs.upper(r, self.X.device)
+        return X[d].mul_(X[e])
 
     @cached_property
     def flat_directions(self) -> list[tuple[int, str]]:

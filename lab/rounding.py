@@ -89,11 +89,12 @@ def hvp_bound(problem: Problem, theta: Tensor, V: Tensor) -> Tensor:
 def hessian_bound(problem: Problem, theta: Tensor) -> Tensor:
     """Bound the rounding of ∇²L(θ), entrywise, (D·K, D·K): |X|ᵀ ((e + γ_N) s_k s_l) |X|/N, block by block."""
     D, K = problem.shape
-    n, out = gamma(terms(problem), theta.dtype), theta.new_zeros(D, K, D, K)
-    for block in _blocks(problem, theta, width=K * K, least=1024):
-        weight = (block.e + n)[:, :, None] * block.s[:, :, None] * block.s[:, None, :]
-        problem.model.gauss_newton(block.X_abs, theta, weight, out=out)
-    bound = out.view(D * K, D * K) / problem.divisor
+    n = gamma(terms(problem), theta.dtype)
+    rows = (
+        (block.X_abs, (block.e + n)[:, :, None] * block.s[:, :, None] * block.s[:, None, :])
+        for block in _blocks(problem, theta, width=K * K, least=1024)
+    )
+    bound = problem.model.gauss_newton(rows, theta).view(D * K, D * K) / problem.divisor
     bound.diagonal().add_(_ridge_rounding(problem, torch.ones_like(theta)).reshape(-1))
     return bound
 

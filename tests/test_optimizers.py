@@ -99,7 +99,7 @@ def test_newton_handles_a_singular_hessian_and_leaves_its_null_space_alone(rng):
 
 def test_newton_descends_from_far_away_where_a_full_step_would_not(rng):
     p, theta = make_problem(rng, ridge=0.001)
-    visits = trajectory(p, Stateless(Newton()), 30 * theta, steps=30)
+    visits = trajectory(p, Stateless(Newton()), 30 * theta, steps=40)
     values = [float(v.value) for v in visits]
     assert all(b <= a + 1e-12 for a, b in pairwise(values))
     assert float(visits[-1].gradient.norm()) < 1e-8

@@ -4,22 +4,24 @@ It is good enough to search in, and to count eigenvalues on either side of a gap
 
 Order        That of the coordinates that the Hessian sees (`coordinates`): the rest of it is the ridge alone.
 Kept         With the products X_nd X_ne, d ≤ e, kept from θ to θ (`Problem.products`), all blocks are one product of
-             matrices, (Q, N) by (N, r(r + 1)/2) for the Q pairs of classes with any h_kl.
+             matrices, (r(r + 1)/2, N) by (N, Q) for the Q pairs of classes with any h_kl.
 Units        The matrix is H/scale, a power of two near tr H: its squares are far from where single precision ends.
 Error        Logits are rounded to u = 2⁻²⁴, and h is made of them: e = M u max|z| + c u as in `lab.rounding`, relative
              to h, whose |h| ≤ tr h, and twice that where an h whose rows sum to 0 up to rounding alone is reflected
-             (QhQ = ChCᵀ with C = (−a1, I), ‖C‖² < 2). The reflection has each entry from four, whose moduli are at most
-             4 tr h together, and adds three times. X is rounded twice, or its products once, and multiplied: in norm
-             |δH| ≤ (γ_N + 2e + 28u) tr H. Single precision underflows at 1e-38, in h and in h/(M·scale), which costs
-             what `Curvature.underflow` says.
+             (QhQ = ChCᵀ with C = (−a1, I), ‖C‖² < 2). The reflection has each entry from h_kl, a h_1k, a h_1l and a² h_11,
+             which are rounded 2, 5, 5 and 7 times on the way, and as matrices are at most tr h each in norm. Division by
+             M·scale, the two of X and its product are 4 roundings more: in norm |δH| ≤ (γ_N + 2e + 24u) tr H. Single
+             precision underflows at 1e-38, in h and in h/(M·scale), which costs what `Curvature.underflow` says.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from lab import pairs
 from lab.curvature.coordinates import Coordinates
 from lab.curvature.operator import Curvature
 from lab.rounding import gamma, terms
@@ -61,25 +63,28 @@ def _error(curvature: Curvature, scale: float) -> float:
     logits = problem.loss.self_concordance * reach + 8 + curvature.theta.shape[1] + 2 * reach
     if logits * unit > 0.1:
         return math.inf
-    share = gamma(terms(problem), SINGLE) + 2.2 * logits * unit + 28 * unit
+    share = gamma(terms(problem), SINGLE) + 2.2 * logits * unit + 24 * unit
     lost = 4 * curvature.dense_rounding + (1 + problem.divisor * scale) * curvature.underflow(SINGLE)
     return share * (curvature.bare_trace + problem.ridge * float(problem.mask.max())) + lost
 
 
 def _logit_hessians(curvature: Curvature, there: Coordinates, z: Tensor, y: Tensor) -> Tensor:
-    """h (classes, classes, n) in single precision."""
+    """The entries k ≤ l of h in single precision, (Q, n)."""
     y = y.to(SINGLE) if y.is_floating_point() else y
-    return there.reflection(curvature.problem.loss.hessian(z.to(SINGLE), y).permute(1, 2, 0))
+    return there.upper(curvature.problem.loss.hessian(z.to(SINGLE), y).permute(1, 2, 0))
 
 
 def _by_rows(curvature: Curvature, there: Coordinates, divisor: float) -> Tensor:
     """H₀/scale out of X, a block of rows at a time."""
-    problem, single = curvature.problem, curvature.theta.to(SINGLE)
-    K, r = there.classes, len(there.columns)
-    H = torch.zeros(r, K, r, K, dtype=SINGLE, device=single.device)
-    for X, y in problem.blocks(width=single.shape[1] ** 2, least=1024):
-        h = _logit_hessians(curvature, there, problem.model.forward(X, curvature.theta), y).permute(2, 0, 1) / divisor
-        problem.model.gauss_newton(X[:, there.columns].to(SINGLE), single, h, out=H)
+    problem = curvature.problem
+    K, r, pair = there.classes, len(there.columns), pairs.places(there.classes, curvature.theta.device)
+
+    def rows() -> Iterator[tuple[Tensor, Tensor]]:
+        for X, y in problem.blocks(width=curvature.theta.shape[1] ** 2, least=1024):
+            h = _logit_hessians(curvature, there, problem.model.forward(X, curvature.theta), y).div_(divisor)
+            yield X[:, there.columns].to(SINGLE), h[pair].permute(2, 0, 1)
+
+    H = problem.model.gauss_newton(rows(), curvature.theta.new_empty(r, K, dtype=SINGLE))
     return H.permute(1, 0, 3, 2).reshape(there.order, there.order)
 
 
@@ -87,19 +92,12 @@ def _by_products(curvature: Curvature, there: Coordinates, divisor: float) -> Te
     """H₀/scale out of what is kept of X."""
     products, K, r = curvature.problem.products, there.classes, len(there.columns)
     assert products is not None
-    h = torch.cat([_logit_hessians(curvature, there, z, y) for z, y in curvature.logits()], dim=2).flatten(0, 1)
-    upper = torch.triu(torch.ones(K, K, dtype=torch.bool, device=h.device)).flatten().nonzero()[:, 0]
-    if not bool((h[:, 0] != 0).all()):  # labels may have nothing to do with each other
-        upper = upper[h[upper].any(dim=1)]
-    packed = torch.cat([h[upper].div_(divisor) @ products, h.new_zeros(1, products.shape[1])])
-    pair = torch.full((K * K,), len(upper), dtype=torch.int32, device=h.device)
-    pair[upper] = pair[upper % K * K + upper // K] = torch.arange(len(upper), dtype=torch.int32, device=h.device)
-    place = pair.view(K, 1, K, 1) * products.shape[1] + _triangle(r, h.device)[:, None, :]
+    h = [_logit_hessians(curvature, there, z, y) for z, y in curvature.logits()]
+    weights = (h[0] if len(h) == 1 else torch.cat(h, dim=1)).div_(divisor)
+    pair, seen = pairs.places(K, weights.device), weights.any(dim=1)
+    if not bool(seen.all()):  # labels may have nothing to do with each other
+        weights = torch.cat([weights.new_zeros(1, weights.shape[1]), weights[seen]])
+        pair = (seen.cumsum(dim=0, dtype=torch.int32) * seen)[pair]
+    place = pairs.places(r, weights.device)[:, None] * len(weights) + pair[:, None, :, None]
+    packed = products @ weights.T.contiguous()
     return packed.flatten().index_select(0, place.flatten()).view(there.order, there.order)
-
-
-def _triangle(n: int, device: torch.device) -> Tensor:
-    """The place of (i, j), and of (j, i), among the pairs i ≤ j, row by row, (n, n)."""
-    i = torch.arange(n, dtype=torch.int32, device=device)
-    low, high = torch.minimum(i[:, None], i), torch.maximum(i[:, None], i)
-    return low * n - low * (low - 1) // 2 + high - low

@@ -12,10 +12,12 @@ The ridge does not mix these coordinates with what is left out: there H is ρm, 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from lab import pairs
 from lab.curvature.operator import Curvature
 
 
@@ -45,30 +47,36 @@ class Coordinates:
 
     def lowered(self, V: Tensor) -> Tensor:
         """The coordinates (n, m) of V (P, m)."""
-        D, K = self.shape
-        W = V.reshape(D, K, V.shape[1])[self.columns]
-        if self.reflected:
-            root = K**0.5
-            W = W[:, 1:] - (W.sum(dim=1, keepdim=True) + root * W[:, :1]) / (root * (root + 1))
-        return W.transpose(0, 1).reshape(self.order, V.shape[1])
+        W = V.reshape(*self.shape, V.shape[1]).index_select(0, self.columns).transpose(0, 1).flatten(1)
+        W = self._rows.to(W) @ W if self.reflected else W
+        return W.reshape(self.order, V.shape[1])
 
     def lifted(self, U: Tensor) -> Tensor:
         """The vectors (P, m) that have the coordinates U (n, m) and nothing else."""
-        (D, K), m = self.shape, U.shape[1]
-        W = U.reshape(self.classes, len(self.columns), m).transpose(0, 1)
-        if self.reflected:
-            total, root = W.sum(dim=1, keepdim=True), K**0.5
-            W = torch.cat([-total / root, W - total / (root * (root + 1))], dim=1)
+        (D, K), m, W = self.shape, U.shape[1], U.reshape(self.classes, -1)
+        W = self._rows.T.to(W) @ W if self.reflected else W
+        W = W.view(K, len(self.columns), m).transpose(0, 1)
         return U.new_zeros(D, K, m).index_copy_(0, self.columns, W).view(D * K, m)
 
     def seen(self, V: Tensor) -> Tensor:
         """V (P, m) without what is left out."""
         return self.lifted(self.lowered(V))
 
-    def reflection(self, h: Tensor) -> Tensor:
-        """Logit Hessians h (K, K, n) in these coordinates."""
+    def upper(self, h: Tensor) -> Tensor:
+        """The entries k ≤ l, row by row, (classes (classes + 1)/2, n), of logit Hessians h (K, K, n) seen from here."""
+        k, l = pairs.upper(self.classes, h.device)
         if not self.reflected:
-            return h
-        a = 1 / (len(h) ** 0.5 + 1)
-        seen: Tensor = h[1:, 1:] - a * (h[1:, :1] + h[:1, 1:] - a * h[:1, :1])
-        return seen
+            return h[k, l]
+        a = 1 / (self.shape[1] ** 0.5 + 1)
+        common = torch.sub(h[1:, 0], h[0, 0], alpha=a / 2).mul_(a)
+        seen: Tensor = (h[1:, 1:] - common).sub_(common[:, None]).flatten(0, 1)
+        return seen.index_select(0, k * self.classes + l)
+
+    @cached_property
+    def _rows(self) -> Tensor:
+        """The rows of Q but the first, (K − 1, K)."""
+        K = self.shape[1]
+        v = torch.ones(K, 1, dtype=torch.float64, device=self.columns.device)
+        v[0] += K**0.5
+        Q: Tensor = torch.eye(K).to(v) - v @ v.T / (K**0.5 * (K**0.5 + 1))
+        return Q[1:]

@@ -123,10 +123,8 @@ def filtered(
         wanted = math.ceil(math.log(max(4 * worst / target, 2.0)) / math.acosh(max((edge - c) / e, 1 + 1e-3)))
         degree = max(min(wanted, 12, int(30 / steepest)), 1)  # squares of e³⁰ are there in single precision too
         last, U = U, (W - c * U) / e
-        shifted = H / e
-        shifted.diagonal().sub_(c / e)
         for _ in range(degree - 1):
-            last, U = U, torch.addmm(last, U, shifted, beta=-1, alpha=2)
+            last, U = U, torch.addmm(last, U, H, beta=-1, alpha=2 / e).sub_(U, alpha=2 * c / e)
         U = torch.linalg.qr((U / torch.linalg.vector_norm(U, dim=1, keepdim=True)).T).Q.T
 
 
@@ -156,8 +154,8 @@ def random_block(P: int, m: int, seed: int, like: Tensor) -> Tensor:
 
 def _orthonormal(block: Tensor, Q: Tensor | None) -> Tensor:
     """An orthonormal basis of what `block` (P, m) adds to `Q`; columns that add nothing but rounding are left out."""
-    sizes = block.norm(dim=0)
-    block = _only(block, sizes > 0) / _only(sizes[None], sizes > 0)
+    sizes = block.norm(dim=0, keepdim=True)
+    block = _only(block / sizes, sizes[0] > 0)
     for _ in range(1 if Q is None else 2):  # twice is enough (Parlett, §6.9), once where there is nothing to part from
         if Q is not None:
             block = block - Q @ (Q.T @ block)

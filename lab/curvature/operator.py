@@ -139,9 +139,7 @@ class Curvature:
         """Bound on ‖computed H v − H v‖ for a unit v."""
         dtype = self.theta.dtype
         D, loss = self.theta.shape[0], self.problem.loss
-
-        masses = [(loss.gradient(z, y) + loss.subtracted(z, y)).abs() for _, y, z in self._rows]
-        r2 = [h.abs() + p for h, p in zip(self._diagonals, masses, strict=True)]
+        r2 = [h.abs() + loss.predicted(z, y).abs() for (_, y, z), h in zip(self._rows, self._diagonals, strict=True)]
         relative = gamma(terms(self.problem), dtype) + gamma(D, dtype) + self._logit_rounding
         largest = self.problem.ridge * float(self.problem.mask.abs().max())
         ridged = 4 * torch.finfo(dtype).eps * largest

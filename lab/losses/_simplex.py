@@ -11,14 +11,15 @@ def softmax(z: Tensor) -> Tensor:
 
 def softmax_and_others(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """d = z − max z, p and Σ_{c≠k} p_c, each (N, K), exact to a few u whatever the spread."""
-    minus_top = -z.amax(dim=1, keepdim=True)
-    d = z + minus_top
+    top, j = z.max(dim=1, keepdim=True)
+    d = z - top
     shift = d - z
-    lost = (z - (d - shift)) + (minus_top - shift)  # what the sum d has lost to rounding, exactly
+    lost = (z - (d - shift)) - (top + shift)  # what the difference d has lost to rounding, exactly
     e = d.exp()
     e = torch.addcmul(e, e, lost.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
-    total = e.sum(dim=1, keepdim=True)
-    return d, e / total, others_than(e) / total
+    rest = e.scatter(1, j, 0.0).sum(dim=1, keepdim=True)
+    total = rest + 1  # the largest's own e is 1, and over half of the sum for no other
+    return d, e / total, (total - e).scatter_(1, j, rest).div_(total)
 
 
 def others_than(x: Tensor) -> Tensor:

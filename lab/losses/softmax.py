@@ -134,10 +134,7 @@ class Softmax(Loss):
         return -torch.where(r == 0, 0.0, r * log_p).sum(dim=1), p * rest - r * others
 
     def hvp(self, z: Tensor, y: Tensor, u: Tensor) -> Tensor:
-        """Hu = R p∘(u − pᵀu), (N, K). Zero where u is constant along K: softmax ignores a common shift.
-
-        Args: z logits (N, K); y class indices (N,) or probabilities (N, K), of which H has R alone; u (N, K).
-        """
+        """Hu = R p∘(u − pᵀu), (N, K), for u (N, K). Zero where u is constant along K: a common shift is ignored."""
         p, R = softmax(z), self._total(z, y)
         Hu = p * (u - (p * u).sum(dim=1, keepdim=True))
         return Hu if R is None else R * Hu
@@ -158,12 +155,11 @@ class Softmax(Loss):
 
     def hessian_map(self, z: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         """U ↦ R p∘(U − pᵀU), (N, K, m)."""
-        p, R = softmax(z)[:, :, None], self._total(z, y)
-        q = p if R is None else R[:, :, None] * p
+        p, q = softmax(z).T[:, None], self.predicted(z, y).T[:, None]
 
         def product(U: Tensor) -> Tensor:
-            W = U.mul_(q)
-            return W.addcmul_(p, W.sum(dim=1, keepdim=True), value=-1)
+            W = U.permute(1, 2, 0).mul_(q)  # as a linear model's logits lie in memory
+            return W.addcmul_(p, W.sum(dim=0), value=-1).permute(2, 0, 1)
 
         return product
 
@@ -243,6 +239,11 @@ class Softmax(Loss):
         R = self._weight_of(t, kept, z)
         return torch.zeros_like(z).scatter_(1, t, 1.0 if R is None else R)
 
+    def predicted(self, z: Tensor, y: Tensor) -> Tensor:
+        """Rp, (N, K)."""
+        R = self._total(z, y)
+        return softmax(z) if R is None else R * softmax(z)
+
     def correct(self, z: Tensor, y: Tensor) -> Tensor:
         """1 where the largest logit is the target's (the first of equals), else 0, (N,); nan for an ignored row."""
         if y.ndim > 1:
@@ -275,9 +276,7 @@ class Softmax(Loss):
 
     def _total(self, z: Tensor, y: Tensor) -> Tensor | None:
         """R = Σr of each row, (N, 1); None where it is 1 in every row."""
-        if y.ndim > 1:
-            return self._shares(z, y)[0].sum(dim=1, keepdim=True)
-        return self._weight_of(*self._labels(y), z)
+        return self._shares(z, y)[0].sum(dim=1, keepdim=True) if y.ndim > 1 else self._weight_of(*self._labels(y), z)
 
     def _weight_of(self, t: Tensor, kept: Tensor | None, z: Tensor) -> Tensor | None:
         """R of class indices t (N, 1), of which those count that are `kept`; None where it is 1 in every row."""

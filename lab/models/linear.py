@@ -14,7 +14,8 @@ sums over rows can be read in two ways, and the cheaper one is taken:
     by pairs      Xᵀ · (h_kl x_n), rows scaled Q times:           N·Q·D products to form,  N·Q·D² multiply-adds
     by columns    h_klᵀ · (X_nd X_ne), d ≤ e, for all Q at once:  N·D²/2 products to form, N·Q·D²/2 multiply-adds
 A number that is formed costs as much as FORMING multiply-adds of a matrix product, as it goes through memory; so that
-columns win where Q (2·FORMING + D) > D·FORMING.
+columns win where Q (2·FORMING + D) > D·FORMING. What they give is added up as it comes, a row for each pair, and laid
+out as blocks once all rows are through.
 
 Logits are laid out column by column in memory (zᵀ = θᵀXᵀ is what is computed): K is small and N is not, so that
 whatever a loss does along a row then runs over N numbers in sequence.
@@ -22,15 +23,18 @@ whatever a loss does along a row then runs over N numbers in sequence.
 Source       Böhning, Ann. Inst. Statist. Math. 44 (1992), §2.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from lab import pairs
 from lab.model import Model
 
 FORMING = 30  # of a product of vectors against a multiply-add of matrices: 20 to 40 on machines of today
-TILE = 256, 512  # rows and columns of X_nd X_ne formed at a time: a megabyte in float64, which stays in cache
+TILE = 1024, 512  # rows and columns of X_nd X_ne formed at a time: in smaller ones BLAS starts and ends too often
+PLACES = 1 << 16  # of entries looked up at a time, each a number of eight bytes
 
 
 @dataclass(frozen=True)
@@ -49,18 +53,24 @@ class Linear(Model):
         """Jᵀ g = Xᵀ g, (D, K)."""
         return (g.T @ X).T
 
-    def gauss_newton(self, X: Tensor, theta: Tensor, h: Tensor, out: Tensor) -> None:
-        """Add block (k, l) = Xᵀ diag(h_kl) X to `out` (D, K, D, K) for every pair, those with l < k as a mirror."""
-        D, K = X.shape[1], h.shape[1]
-        seen = h.any(dim=0)
-        pairs = [(k, l) for k, row in enumerate(seen.tolist()) for l in range(k, K) if row[l]]
-        Q = len(pairs)
-        add = _add_by_columns if Q * (2 * FORMING + D) > D * FORMING else _add_by_pairs
-        blocks, weights = out.permute(0, 2, 1, 3), h.permute(1, 2, 0).reshape(K * K, -1)
-        weights = weights[torch.tensor([k * K + l for k, l in pairs], dtype=torch.long, device=h.device)]
-        del h  # whoever adds it up drops it too: the weights are half as much
-        if Q:
-            add(X, weights, pairs, blocks)
+    def gauss_newton(self, rows: Iterable[tuple[Tensor, Tensor]], theta: Tensor) -> Tensor:
+        """Σ Jᵀ h J, (D, K, D, K): block (k, l) is Xᵀ diag(h_kl) X for every pair, those with l < k as a mirror."""
+        (D, K), (k, l) = theta.shape, pairs.upper(theta.shape[1], theta.device)
+        tiles = _tiles(D)
+        whole: Tensor | None = None  # what is added up by pairs
+        packed: Tensor | None = None  # and by columns
+        for X, h in rows:
+            seen = h.any(dim=0)[k, l].nonzero()[:, 0]
+            weights, Q = h.permute(1, 2, 0)[k[seen], l[seen]], len(seen)
+            del h  # whoever makes it drops it too: the weights are half as much
+            if Q * (2 * FORMING + D) > D * FORMING:
+                packed = theta.new_zeros(len(k), tiles[-1].stop) if packed is None else packed
+                _add_by_columns(X, weights, seen, tiles, packed)
+            elif Q:
+                whole = theta.new_zeros(D, K, D, K) if whole is None else whole
+                _add_by_pairs(X, weights, torch.stack([k[seen], l[seen]], dim=1).tolist(), whole.permute(0, 2, 1, 3))
+        found = theta.new_zeros(D, K, D, K) if packed is None else _unpacked(packed, tiles, K)
+        return found if whole is None else found.add_(whole)
 
 
 def _product(X: Tensor, W: Tensor) -> Tensor:
@@ -70,13 +80,13 @@ def _product(X: Tensor, W: Tensor) -> Tensor:
     return (rows @ X.T).T
 
 
-def _add_by_pairs(X: Tensor, weights: Tensor, pairs: list[tuple[int, int]], blocks: Tensor) -> None:
+def _add_by_pairs(X: Tensor, weights: Tensor, classes: list[list[int]], blocks: Tensor) -> None:
     """Add Σ_n w_qn x_n x_nᵀ, for weights (Q, N), to `blocks` (D, D, K, K) at its pair and the mirrored one."""
-    (N, D), Q = X.shape, len(pairs)
+    (N, D), Q = X.shape, len(classes)
     most = min(max(blocks.shape[2], 1), Q)
     room = X.new_empty(N * most * D)  # what is freed is touched anew
     for first in range(0, Q, most):
-        some = pairs[first : first + most]
+        some = classes[first : first + most]
         scaled = room[: N * len(some) * D].view(N, len(some), D)  # w_q x for some q, side by side
         torch.mul(weights[first : first + most].T[:, :, None], X[:, None, :], out=scaled)
         found = (X.T @ scaled.view(N, -1)).view(D, len(some), D)
@@ -86,22 +96,51 @@ def _add_by_pairs(X: Tensor, weights: Tensor, pairs: list[tuple[int, int]], bloc
                 blocks[:, :, l, k] += found[:, q]
 
 
-def _add_by_columns(X: Tensor, weights: Tensor, pairs: list[tuple[int, int]], blocks: Tensor) -> None:
-    """The same by way of all products X_nd X_ne, d ≤ e, a tile of rows and columns at a time."""
-    (D, K), Q = (X.shape[1], blocks.shape[2]), len(pairs)
-    places = [Q] * (K * K)  # beyond the pairs there is a column of zeros
-    for q, (k, l) in enumerate(pairs):
-        places[k * K + l] = places[l * K + k] = q
-    place, start, room = torch.tensor(places, device=X.device), 0, X.new_empty(TILE[0] * max(TILE[1], D))
+@dataclass(frozen=True)
+class _Tile:
+    """Products of columns d in [start, end) by columns e in [start, D): [first, stop) among all that are made."""
+
+    start: int
+    end: int
+    first: int
+    stop: int
+
+
+def _tiles(D: int) -> list[_Tile]:
+    """Tiles with every pair d ≤ e of D columns in them; and some d > e, where a tile crosses the diagonal."""
+    tiles: list[_Tile] = []
+    start = first = 0
     while start < D:
         end = min(start + max(TILE[1] // (D - start), 1), D)
-        width = (end - start) * (D - start)
-        total = X.new_zeros(Q + 1, width)
+        tiles.append(_Tile(start, end, first, first + (end - start) * (D - start)))
+        start, first = end, tiles[-1].stop
+    return tiles
+
+
+def _add_by_columns(X: Tensor, weights: Tensor, seen: Tensor, tiles: list[_Tile], packed: Tensor) -> None:
+    """The same by way of products X_nd X_ne, to the rows of `packed` that are `seen` (Q,), a tile after another."""
+    N, D = X.shape
+    room = X.new_empty(min(TILE[0], N) * max(tile.stop - tile.first for tile in tiles))
+    for tile in tiles:
+        width, place = tile.stop - tile.first, packed[:, tile.first : tile.stop]
         for x, w in zip(torch.split(X, TILE[0]), torch.split(weights, TILE[0], dim=1), strict=True):
-            products = room[: len(x) * width].view(len(x), end - start, D - start)
-            torch.mul(x[:, start:end, None], x[:, None, start:], out=products)
-            total[:Q].addmm_(w, products.view(len(x), width))
-        found = total[place].view(K, K, end - start, D - start).permute(2, 3, 0, 1)
-        blocks[start:end, start:] += found
-        blocks[end:, start:end] += found[:, end - start :].transpose(0, 1)
-        start = end
+            products = room[: len(x) * width].view(len(x), tile.end - tile.start, D - tile.start)
+            torch.mul(x[:, tile.start : tile.end, None], x[:, None, tile.start :], out=products)
+            if len(seen) == len(packed):
+                place.addmm_(w, products.view(len(x), width))
+            else:
+                place.index_add_(0, seen, w @ products.view(len(x), width))
+
+
+def _unpacked(packed: Tensor, tiles: list[_Tile], K: int) -> Tensor:
+    """The blocks (D, K, D, K) from the sums for each pair k ≤ l, row by row, and each of the tiles' products."""
+    D, device = tiles[-1].end, packed.device
+    rows = [tile.first - tile.start + (D - tile.start) * torch.arange(tile.end - tile.start) for tile in tiles]
+    d, row = torch.arange(D, device=device), torch.cat(rows).to(device)
+    columns = row[torch.minimum(d[:, None], d)] + torch.maximum(d[:, None], d)
+    blocks, step = packed.new_empty(D, K, D, K), max(PLACES // (D * K * K), 1)
+    classes = pairs.places(K, device).long()[:, None, :] * packed.shape[1]
+    for some, out in zip(torch.split(columns, step), torch.split(blocks, step), strict=True):
+        place = classes + some[:, None, :, None]
+        torch.index_select(packed.view(-1), 0, place.view(-1), out=out.view(-1))
+    return blocks
