@@ -8,9 +8,8 @@
 M is the loss's divisor: the number of rows N, or the weight of those that count, or 1 for a sum. m (D, 1) is 1 for the
 rows of θ that the ridge holds and 0 for the intercept's, unless told otherwise.
 
-Rows are worked on in blocks that stay in cache: X is read from memory once for both its products, and no (N, K) or
-(N, K, D) intermediate of the whole data is ever held. The blocks depend on the shapes alone, so results are
-reproducible to the bit.
+Rows are worked on in blocks, so that what is made of them, (N, K) or (N, K, K) for the whole data, takes no more memory
+than some blocks do. The blocks depend on the shapes alone, so results are reproducible to the bit.
 """
 
 import math
@@ -26,7 +25,7 @@ from lab.loss import Loss
 from lab.model import Model
 
 KEPT_BYTES = 64 << 20  # of what is made of X once, to be used at every θ
-BLOCK_BYTES = 4 << 20  # of X, and of what is made from it: what cores share of a cache, as a rule
+BLOCK_BYTES = 32 << 20  # of X, and of what is made from it: of smaller ones, the beginning takes as long as the work
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class Problem:
         return self._with_ridge(total.div_(self.divisor), V)
 
     def hessian(self, theta: Tensor) -> Tensor:
-        """∇²L(θ), (D·K, D·K), row d·K + k; in blocks of rows, beside the result a few megabytes are held."""
+        """∇²L(θ), (D·K, D·K), row d·K + k; in blocks of rows, some of which are held beside the result."""
         D, K = self.shape
         blocks = self.blocks(width=K * K, least=1024)
         rows = ((X, self.loss.hessian(self.model.forward(X, theta), y)) for X, y in blocks)

@@ -8,10 +8,10 @@ Kept         With the products X_nd X_ne, d ≤ e, kept from θ to θ (`Problem.
 Units        The matrix is H/scale, a power of two near tr H: its squares are far from where single precision ends.
 Error        Logits are rounded to u = 2⁻²⁴, and h is made of them: e = M u max|z| + c u as in `lab.rounding`, relative
              to h, whose |h| ≤ tr h, and twice that where an h whose rows sum to 0 up to rounding alone is reflected
-             (QhQ = ChCᵀ with C = (−a1, I), ‖C‖² < 2). The reflection has each entry from h_kl, a h_1k, a h_1l and a² h_11,
-             which are rounded 2, 5, 5 and 7 times on the way, and as matrices are at most tr h each in norm. Division by
-             M·scale, the two of X and its product are 4 roundings more: in norm |δH| ≤ (γ_N + 2e + 24u) tr H. Single
-             precision underflows at 1e-38, in h and in h/(M·scale), which costs what `Curvature.underflow` says.
+             (QhQ = ChCᵀ with C = (−a1, I), ‖C‖² < 2). The reflection has each entry from h_kl, a h_1k, a h_1l, a² h_11,
+             which are rounded 2, 5, 5 and 7 times on the way, and are at most tr h each in norm, as matrices. Division
+             by M·scale, X's two factors and their product round 4 times more: |δH| ≤ (γ_N + 2e + 24u) tr H in norm.
+             Single precision underflows at 1e-38, in h and h/(M·scale), which costs what `Curvature.underflow` says.
 """
 
 import math

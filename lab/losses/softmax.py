@@ -136,8 +136,8 @@ class Softmax(Loss):
     def hvp(self, z: Tensor, y: Tensor, u: Tensor) -> Tensor:
         """Hu = R p∘(u − pᵀu), (N, K), for u (N, K). Zero where u is constant along K: a common shift is ignored."""
         p, R = softmax(z), self._total(z, y)
-        Hu = p * (u - (p * u).sum(dim=1, keepdim=True))
-        return Hu if R is None else R * Hu
+        Hu = (u - (p * u).sum(dim=1, keepdim=True)).mul_(p)
+        return Hu if R is None else Hu.mul_(R)
 
     def hessian(self, z: Tensor, y: Tensor) -> Tensor:
         """H = R (diag p − ppᵀ), (N, K, K)."""
