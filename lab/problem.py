@@ -135,7 +135,7 @@ class Problem:
     @cached_property
     def heaviest(self) -> float:
         """Σ_n (4 tr h_n + 1)(1 + ‖x_n‖)²/M with h_n at z = 0, where no weight is hidden by saturation; 0 if X is."""
-        if not self.X.any():
+        if not len(self.columns):
             return 0.0
         at_zero = [self.loss.diagonal(X.new_zeros(len(X), self.shape[1]), y) for X, y in self.blocks()]
         weights = 4 * torch.cat(at_zero).double().sum(dim=1) + 1
@@ -149,7 +149,7 @@ class Problem:
     @cached_property
     def columns(self) -> Tensor:
         """Which of X's columns are not 0 in every row, (r,): no other has a part in a linear model's curvature."""
-        return self.X.any(dim=0).nonzero()[:, 0]
+        return self.X.count_nonzero(dim=0).nonzero()[:, 0]
 
     @cached_property
     def products(self) -> Tensor | None:

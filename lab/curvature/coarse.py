@@ -94,8 +94,9 @@ def _by_products(curvature: Curvature, there: Coordinates, divisor: float) -> Te
     assert products is not None
     h = [_logit_hessians(curvature, there, z, y) for z, y in curvature.logits()]
     weights = (h[0] if len(h) == 1 else torch.cat(h, dim=1)).div_(divisor)
-    pair, seen = pairs.places(K, weights.device), weights.any(dim=1)
-    if not bool(seen.all()):  # labels may have nothing to do with each other
+    pair = pairs.places(K, weights.device)
+    if not bool(weights[:, :1].all()):  # labels may have nothing to do with each other
+        seen = weights.any(dim=1)
         weights = torch.cat([weights.new_zeros(1, weights.shape[1]), weights[seen]])
         pair = (seen.cumsum(dim=0, dtype=torch.int32) * seen)[pair]
     place = pairs.places(r, weights.device)[:, None] * len(weights) + pair[:, None, :, None]

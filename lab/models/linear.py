@@ -56,20 +56,22 @@ class Linear(Model):
     def gauss_newton(self, rows: Iterable[tuple[Tensor, Tensor]], theta: Tensor) -> Tensor:
         """Σ Jᵀ h J, (D, K, D, K): block (k, l) is Xᵀ diag(h_kl) X for every pair, those with l < k as a mirror."""
         (D, K), (k, l) = theta.shape, pairs.upper(theta.shape[1], theta.device)
-        tiles = _tiles(D)
+        tiles, found, every = _tiles(D), theta.new_empty(D, K, D, K), torch.arange(len(k), device=k.device)
         whole: Tensor | None = None  # what is added up by pairs
         packed: Tensor | None = None  # and by columns
         for X, h in rows:
-            seen = h.any(dim=0)[k, l].nonzero()[:, 0]
+            seen = every if bool(h[:1].all()) else h.any(dim=0)[k, l].nonzero()[:, 0]
             weights, Q = h.permute(1, 2, 0)[k[seen], l[seen]], len(seen)
             del h  # whoever makes it drops it too: the weights are half as much
             if Q * (2 * FORMING + D) > D * FORMING:
                 packed = theta.new_zeros(len(k), tiles[-1].stop) if packed is None else packed
-                _add_by_columns(X, weights, seen, tiles, packed)
+                _add_by_columns(X, weights, seen, tiles, packed, found)
             elif Q:
                 whole = theta.new_zeros(D, K, D, K) if whole is None else whole
                 _add_by_pairs(X, weights, torch.stack([k[seen], l[seen]], dim=1).tolist(), whole.permute(0, 2, 1, 3))
-        found = theta.new_zeros(D, K, D, K) if packed is None else _unpacked(packed, tiles, K)
+        if packed is None:
+            return found.zero_() if whole is None else whole
+        _unpack(packed, tiles, found)
         return found if whole is None else found.add_(whole)
 
 
@@ -117,13 +119,19 @@ def _tiles(D: int) -> list[_Tile]:
     return tiles
 
 
-def _add_by_columns(X: Tensor, weights: Tensor, seen: Tensor, tiles: list[_Tile], packed: Tensor) -> None:
-    """The same by way of products X_nd X_ne, to the rows of `packed` that are `seen` (Q,), a tile after another."""
-    N, D = X.shape
-    room = X.new_empty(min(TILE[0], N) * max(tile.stop - tile.first for tile in tiles))
+def _add_by_columns(
+    X: Tensor, weights: Tensor, seen: Tensor, tiles: list[_Tile], packed: Tensor, spare: Tensor
+) -> None:
+    """The same by way of products X_nd X_ne, to the rows of `packed` that are `seen` (Q,), a tile after another.
+
+    The products are formed in memory to `spare`, that of the result, where there is enough of it.
+    """
+    D, widest = X.shape[1], max(tile.stop - tile.first for tile in tiles)
+    room = spare.view(-1) if spare.numel() >= widest * TILE[0] // 2 else X.new_empty(widest * min(TILE[0], len(X)))
+    step = min(TILE[0], room.numel() // widest)
     for tile in tiles:
         width, place = tile.stop - tile.first, packed[:, tile.first : tile.stop]
-        for x, w in zip(torch.split(X, TILE[0]), torch.split(weights, TILE[0], dim=1), strict=True):
+        for x, w in zip(torch.split(X, step), torch.split(weights, step, dim=1), strict=True):
             products = room[: len(x) * width].view(len(x), tile.end - tile.start, D - tile.start)
             torch.mul(x[:, tile.start : tile.end, None], x[:, None, tile.start :], out=products)
             if len(seen) == len(packed):
@@ -132,15 +140,13 @@ def _add_by_columns(X: Tensor, weights: Tensor, seen: Tensor, tiles: list[_Tile]
                 place.index_add_(0, seen, w @ products.view(len(x), width))
 
 
-def _unpacked(packed: Tensor, tiles: list[_Tile], K: int) -> Tensor:
-    """The blocks (D, K, D, K) from the sums for each pair k ≤ l, row by row, and each of the tiles' products."""
-    D, device = tiles[-1].end, packed.device
+def _unpack(packed: Tensor, tiles: list[_Tile], blocks: Tensor) -> None:
+    """Lay out in `blocks` (D, K, D, K) the sums for each pair k ≤ l, row by row, and each of the tiles' products."""
+    (D, K), device = blocks.shape[:2], packed.device
     rows = [tile.first - tile.start + (D - tile.start) * torch.arange(tile.end - tile.start) for tile in tiles]
     d, row = torch.arange(D, device=device), torch.cat(rows).to(device)
     columns = row[torch.minimum(d[:, None], d)] + torch.maximum(d[:, None], d)
-    blocks, step = packed.new_empty(D, K, D, K), max(PLACES // (D * K * K), 1)
-    classes = pairs.places(K, device).long()[:, None, :] * packed.shape[1]
+    classes, step = pairs.places(K, device).long()[:, None, :] * packed.shape[1], max(PLACES // (D * K * K), 1)
     for some, out in zip(torch.split(columns, step), torch.split(blocks, step), strict=True):
         place = classes + some[:, None, :, None]
         torch.index_select(packed.view(-1), 0, place.view(-1), out=out.view(-1))
-    return blocks
