@@ -30,8 +30,8 @@ class Ceiling:
 
     def first(self, m: int) -> Tensor:
         """The bounds on λ_1 … λ_m, (m,)."""
-        n = len(self.values)
-        return torch.cat([self.values[:m], self.values[-1:].expand(max(m - n, 0))])
+        more = m - len(self.values)
+        return torch.cat([self.values, self.values[-1:].expand(more)]) if more > 0 else self.values[:m]
 
     def meet(self, other: "Ceiling") -> "Ceiling":
         """The lower of both everywhere; it fails if either does."""

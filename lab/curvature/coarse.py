@@ -59,7 +59,7 @@ def coarse(curvature: Curvature, kept: bool = True) -> Coarse:
 
 def _error(curvature: Curvature, scale: float) -> float:
     problem, unit = curvature.problem, torch.finfo(SINGLE).eps / 2
-    reach = max((float(z.abs().max()) for z, _ in curvature.logits()), default=0.0)
+    reach = max((max(map(abs, map(float, z.aminmax()))) for z, _ in curvature.logits()), default=0.0)
     logits = problem.loss.self_concordance * reach + 8 + curvature.theta.shape[1] + 2 * reach
     if logits * unit > 0.1:
         return math.inf

@@ -74,9 +74,7 @@ class Coordinates:
 
     @cached_property
     def _rows(self) -> Tensor:
-        """The rows of Q but the first, (K − 1, K)."""
+        """The rows of Q but the first, (K − 1, K): −1/√K, and δ_kl − τ."""
         K = self.shape[1]
-        v = torch.ones(K, 1, dtype=torch.float64, device=self.columns.device)
-        v[0] += K**0.5
-        Q: Tensor = torch.eye(K).to(v) - v @ v.T / (K**0.5 * (K**0.5 + 1))
-        return Q[1:]
+        first = torch.full((K - 1, 1), -(K**-0.5), dtype=torch.float64, device=self.columns.device)
+        return torch.cat([first, torch.eye(K - 1).to(first) - 1 / (K**0.5 * (K**0.5 + 1))], dim=1)
