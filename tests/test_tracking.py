@@ -105,7 +105,7 @@ def test_the_last_intervals_moved_by_the_bound_hold_at_later_steps(ridge, free, 
     widths = []
     for theta in thetas:
         for delta in (first.log_change(theta), first.log_change_at_most(theta)):
-            moved = known.moved(delta, structure.uniform_ridge(first))
+            moved = known.enclosure.moved(delta, structure.uniform_ridge(first))
             assert holds(moved, *truth(Curvature(problem, theta)))
         widths.append(moved.width)
     assert widths[0] <= 1e-8 < widths[1]

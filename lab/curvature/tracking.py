@@ -66,7 +66,7 @@ class Tracked:
         return Tracked(
             state["theta"].to(like),
             state["values"],
-            Enclosure(state["lower"], state["upper"], state["chance"]),
+            enclosure_of(state),
             Ceiling(state["ceiling"], state["ceiling_chance"]),
             None if vectors is None else vectors.to(like),
             state["settled"],
@@ -90,9 +90,10 @@ class Tracked:
             majorant=proof,
         )
 
-    def moved(self, delta: float, ridge: float) -> Enclosure:
-        """The enclosure after a change of the Hessian by at most e^{±δ}."""
-        return self.enclosure.moved(delta, ridge)
+
+def enclosure_of(state: Mapping[str, Any]) -> Enclosure:
+    """What `Tracked.state` saved of the enclosure, which is all that a step needs that measures nothing."""
+    return Enclosure(state["lower"], state["upper"], state["chance"])
 
 
 def track(curvature: Curvature, k: int, tolerance: float, before: Tracked | None = None, seed: int = 0) -> Tracked:

@@ -175,7 +175,7 @@ class Softmax(Loss):
 
     def drift(self, v: Tensor) -> Tensor:
         """max v − min v, (N,): a shift common to all classes moves nothing."""
-        return (ends := torch.aminmax(v, dim=1)).max - ends.min
+        return v.amax(dim=1) - v.amin(dim=1)
 
     def reference(self, z: Tensor, y: Tensor) -> Tensor:
         """torch's own cross-entropy of each row, (N,)."""

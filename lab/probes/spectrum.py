@@ -54,38 +54,39 @@ class SpectrumProbe(Probe):
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
         problem = step.full if self.on == "train" else step.problem
-        before = Tracked.of(step.memory, step.theta) if "values" in step.memory and problem is step.full else None
-        if before is not None and not self._asks(step):
-            moved, delta = self._carried(problem, before, step)
+        known = "values" in step.memory and problem is step.full
+        if known and not self._asks(step):
+            moved, delta = self._carried(problem, step)
             step.seen["lambda_1_lower"] = float(moved.lower[0])
             if self.every != "auto" or moved.width <= self.tolerance:
                 return {**_bands(moved), "curvature/change": delta}
         if not self._asks(step) and self.every != "auto":
             return {}
-        return self._measured(problem, step, before)
+        return self._measured(problem, step, Tracked.of(step.memory, step.theta) if known else None)
 
     def _asks(self, step: Step) -> bool:
         """Whether this step is to be measured whatever is known."""
         return step.after is None or (isinstance(self.every, int) and step.t % self.every == 0)
 
-    def _carried(self, problem: Problem, before: Tracked, step: Step) -> tuple[Enclosure, float]:
+    def _carried(self, problem: Problem, step: Step) -> tuple[Enclosure, float]:
         """The last enclosure, moved: by a bound from θ alone and, where that is too much and can be paid, from rows.
 
         A pass over the rows is less than the step itself takes at full batch, and far less than measuring does; it is
         remembered, so that the next steps are bounded from there. What that leaves wide is held below what the trace
         allows, which the exponential of a long step is beyond by decades.
         """
-        there, memory = Curvature(problem, before.theta), step.memory
+        memory = step.memory
+        there, last = Curvature(problem, memory["theta"].to(step.theta)), tracking.enclosure_of(memory)
         delta = there.log_change_at_most(step.theta)
         if "anchor" in memory:
             near = Curvature(problem, memory["anchor"].to(step.theta)).log_change_at_most(step.theta)
             delta = min(delta, memory["anchor_change"] + near)
         ridge, exactly = structure.uniform_ridge(there), self.every == "auto" or step.problem is problem
-        moved = before.moved(delta, ridge)
+        moved = last.moved(delta, ridge)
         if exactly and moved.width > self.tolerance:
             delta = min(delta, there.log_change(step.theta))
             memory.update(anchor=step.theta.clone(), anchor_change=delta)
-            moved = before.moved(delta, ridge)
+            moved = last.moved(delta, ridge)
         if step.problem is problem and problem.model.is_linear and moved.width > self.tolerance:
             trace = most(step.curvature)
             moved = moved.below(trace) if math.isfinite(trace) else moved
