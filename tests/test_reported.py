@@ -120,6 +120,27 @@ def test_a_killed_run_is_listed_at_its_last_step(tmp_path, capsys):
     assert "killed after step 2" in (run.path / "report.html").read_text()
 
 
+def test_runs_are_listed_beside_one_whose_metrics_were_edited(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(dumped(TINY))
+    assert [main(["train", "c.yaml", f"steps={steps}"]) for steps in (2, 3)] == [0, 0]
+    damaged = sorted(Path("runs").glob("*/*"))[0]
+    with open(damaged / "metrics.jsonl", "a") as file:
+        file.write("{no row\n")
+    capsys.readouterr()
+    assert main(["runs"]) == 0
+    listed = capsys.readouterr()
+    lines = listed.out.splitlines()
+    assert sum("finished" in line for line in lines) == 2
+    assert ["–" in line for line in lines if str(damaged) in line] == [True]
+    assert listed.err.startswith(f"{damaged}/metrics.jsonl:4: not a row of metrics")
+    assert listed.err.count("\n") == 1
+    assert main(["runs", "--where", "loss/train > 0"]) == 0
+    assert "left out here" in capsys.readouterr().err
+    assert main(["export", "runs", "--where", "loss/train > 0"]) == 2  # a table that lacks a run is no table of all
+    assert "metrics.jsonl:4" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ['{"status": "fin', "[]", "{}", ""])
 def test_a_damaged_status_is_one_line(text, tmp_path, capsys):
     run = launch.train(TINY, runs=tmp_path)

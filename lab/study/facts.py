@@ -16,10 +16,14 @@ OWN = ("status", "step", "name", "seed", "started", "updated", "digest", "path")
 
 
 class Facts:
-    """A run's facts; config and metrics are read when they are first asked for."""
+    """A run's facts; config and metrics are read when they are first asked for.
+
+    `damage` says what could not be read of the metrics, once that has come up: the run is listed without it.
+    """
 
     def __init__(self, run: RunSummary) -> None:
         self.run = run
+        self.damage: str | None = None
         self._latest: dict[str, Any] = {}
 
     def has(self, name: str) -> bool:
@@ -34,7 +38,7 @@ class Facts:
 
     def _own(self, name: str) -> Any:
         if name == "step" and self.run.status in ("running", "killed"):  # status.json has where it began
-            last = next(backwards(self.run.path / "metrics.jsonl"), None)
+            last = next(self._backwards(), None)
             return self.run.facts.get(name) if last is None else last["step"]
         if name in ("step", "updated"):
             return self.run.facts.get(name)
@@ -52,7 +56,7 @@ class Facts:
         """The last value of each of `tags` that was recorded, read from the end of metrics.jsonl."""
         missing = set(tags) - self._latest.keys()
         if missing:
-            for row in backwards(self.run.path / "metrics.jsonl"):
+            for row in self._backwards():
                 for tag in missing & row.keys():
                     self._latest[tag] = row[tag]
                 missing -= row.keys()
@@ -62,7 +66,14 @@ class Facts:
 
     def names(self) -> set[str]:
         """Everything that the run can be asked for."""
-        return {*OWN, *self.config, *(tag for row in backwards(self.run.path / "metrics.jsonl") for tag in row)}
+        return {*OWN, *self.config, *(tag for row in self._backwards() for tag in row)}
+
+    def _backwards(self) -> Iterator[Row]:
+        """The rows from the last one to the first, or to one that cannot be read."""
+        try:
+            yield from backwards(self.run.path / "metrics.jsonl")
+        except InputError as error:
+            self.damage = str(error)
 
 
 def backwards(metrics: Path) -> Iterator[Row]:

@@ -13,20 +13,30 @@ ALWAYS = ("status", "step", "loss/train", "curvature/lambda_1")
 MOST = 6  # keys that tell the runs apart: with more the table would be too wide to read
 
 
-def chosen(
-    words: Sequence[str], root: str, where: str | None = None, sort: str | None = None, reverse: bool = False
-) -> list[Facts]:
-    """The runs at or below each of `words`, or below `root` where there are none, that meet the condition `where`.
+def found(words: Sequence[str], root: str) -> list[Facts]:
+    """The runs at or below each of `words`, or below `root` where there are none.
 
-    Raises: InputError where a word leads to no run, or the condition cannot be read.
+    Raises: InputError where a word leads to no run.
     """
     for word in words:
         if not Path(word).is_dir():
             raise InputError(f"{word}: no such run or folder of runs; `lab runs` lists what is there")
         if not find_runs(word):
             raise InputError(f"{word}: no runs here; `lab runs` lists what is there")
-    found = {facts.run.path.resolve(): facts for word in words or [root] for facts in gather(word)}
-    return select(list(found.values()), where, sort, reverse)
+    return list({facts.run.path.resolve(): facts for word in words or [root] for facts in gather(word)}.values())
+
+
+def chosen(words: Sequence[str], root: str, where: str | None = None) -> list[Facts]:
+    """Those that are `found` and meet the condition `where`.
+
+    Raises: InputError where the condition cannot be read, or what it asks of some run cannot.
+    """
+    runs = found(words, root)
+    kept = select(runs, where)
+    for facts in runs:
+        if facts.damage is not None:
+            raise InputError(facts.damage)
+    return kept
 
 
 def listing(

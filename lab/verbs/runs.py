@@ -24,11 +24,15 @@ class Runs(Verb):
         parser.add_argument("--paths", action="store_true", help="print the folders alone, for other commands")
 
     def run(self, options: argparse.Namespace, argv: Sequence[str]) -> int:
-        from lab.study.listing import chosen, listing
+        from lab.study.facts import select
+        from lab.study.listing import found, listing
 
-        found = chosen(options.words, options.runs, options.where, options.sort, options.reverse)
-        if not found:
+        runs = found(options.words, options.runs)
+        kept = select(runs, options.where, options.sort, options.reverse)
+        if not kept:
             print("no run is there, or none that meets the condition", file=sys.stderr)
-        for line in listing(found, options.where, options.sort, options.columns, options.paths):
+        for line in listing(kept, options.where, options.sort, options.columns, options.paths):
             print(line)
+        for damage in (facts.damage for facts in runs if facts.damage is not None):
+            print(f"{damage} What comes before that is left out here.", file=sys.stderr)
         return 0
