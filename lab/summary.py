@@ -96,6 +96,10 @@ def _curvature(rows: Sequence[Row], last: Row) -> Iterator[Line]:
             else "not below 2: plain gradient descent is unstable here"
         )
         yield Line("stability", f"lr·λ₁ = {product:.4g}, {side}{when}", product < 2)
+    share = last.get("stability/share")
+    if share is not None:
+        side = "stable" if share < 1 else "unstable"
+        yield Line("sharpness", f"{share:.4g} of what the optimizer's steps bear: {side} here", share < 1)
 
 
 def _theorems(last: Row) -> Iterator[Line]:

@@ -111,6 +111,15 @@ def test_a_step_that_was_not_measured_shows_which_step_its_eigenvalues_are_of(tm
     assert "at step" not in last["eigenvalues"] + last["stability"]
 
 
+def test_the_summary_says_what_the_optimizers_own_steps_bear(tmp_path):
+    adam = TINY | {"optimizer": {"kind": "adam", "lr": 0.1}, "probes": {"sharpness": {}}}
+    run = launch.train(adam, runs=tmp_path)
+    told = {line.what: line for line in summarize(run.path, run.folder.status(), run.metrics.rows)}
+    share = run.metrics["stability/share"][-1]
+    assert told["sharpness"].figures.startswith(f"{share:.4g} of what the optimizer's steps bear")
+    assert told["sharpness"].good == (share < 1)
+
+
 def test_a_killed_run_is_listed_at_its_last_step(tmp_path, capsys):
     run = launch.train(TINY, runs=tmp_path)
     (run.path / "status.json").write_text('{"status": "running", "step": 0}')
