@@ -9,7 +9,7 @@ from lab.console import Silent
 from lab.events import summary
 from lab.experiment import assemble
 from lab.panel import setting
-from lab.theorem import supposed
+from lab.theorem import Outcome, Trail, rule, supposed
 
 
 def made(name, configs, *changes):
@@ -35,6 +35,39 @@ def test_a_rate_that_is_not_reached_yet_is_no_failure(seed, configs, tmp_path):
     last = launch.launch(made("max_margin", configs, rows), tmp_path, Silent(), []).folder.metrics()[-1]
     for name in ("flattening", "max_margin"):
         assert last[f"theorem/{name}/verdict"] in ("held", "nothing can be told"), last[f"theorem/{name}/figures"]
+
+
+@pytest.mark.parametrize("lr", [5.0, 0.5])
+def test_a_run_that_is_on_its_way_to_the_minimum_is_no_cycle(lr, configs, tmp_path):
+    rows = {"data.seed": 261681, "data.n": 40, "data.d": 1, "steps": 20, "optimizer.lr": lr}
+    outcome, figures = verdict("period_doubling", configs, tmp_path, rows)
+    assert outcome == "nothing can be told"
+    assert "on its way" in figures
+
+
+def test_the_information_equality_supposes_a_row_for_each_block(configs, tmp_path):
+    outcome, figures = verdict("information_equality", configs, tmp_path, {"data.n": 100, "data.d": 4, "steps": 20})
+    assert outcome == "does not apply here"
+    assert "at least 128 rows" in figures
+
+
+def test_a_row_a_little_outside_the_margin_is_no_failure(configs, tmp_path):
+    """Ten rows, seen in a search among hundreds of draws: what is bounded rises at 0.21/γ for a thousand steps."""
+    rows = {"data.seed": 231122, "data.n": 10, "optimizer.lr": 2.0, "steps": 300}
+    outcome, figures = verdict("max_margin", configs, tmp_path, rows)
+    assert outcome == "nothing can be told"
+    assert "it may yet come to be that" in figures
+
+
+def test_a_direction_that_is_not_the_widest_margins_fails(configs, tmp_path):
+    """Runs on its own config, with every distance from û made 0.5: then its product with log t rises at a half."""
+    run = launch.launch(made("max_margin", configs, {"probes": "{}"}), tmp_path, Silent(), [])
+    rows = [row | {tag: 0.5 for tag in row if tag.endswith("/apart")} for row in run.folder.metrics()]
+    experiment = made("max_margin", configs)
+    trail = Trail(setting(experiment), "max_margin", rows, run.folder.load_checkpoint()[1]["theta"])
+    ruling = rule("max_margin", catalog.get("theorems", "max_margin")(), trail, ())
+    assert ruling.outcome is Outcome.FAILED
+    assert "‖θ/‖θ‖ − û‖ log t" in ruling.figures
 
 
 @pytest.mark.parametrize(("lr", "applies"), [(0.5, True), (5.0, False)])

@@ -56,7 +56,7 @@ class InformationEquality(Theorem):
         figure = f"data.kind {data['kind']}{'' if data.get('intercept') else ', and no intercept, which they have'}"
         yield Condition("rows drawn from the model", drawn, figure)
         yield has_minimum(setting)
-        need = ROWS * math.prod(setting.problem.shape)
+        need = max(ROWS * math.prod(setting.problem.shape), BLOCKS[0])
         yield Condition(f"at least {need} rows", need <= setting.problem.N, f"N = {setting.problem.N}")
 
     def evidence(self, trail: Trail) -> Iterator[Evidence]:

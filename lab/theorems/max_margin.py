@@ -30,6 +30,7 @@ from lab.theorems._separable import Margin, max_margin, separable
 from lab.theorems.monotone_descent import short_for_softmax
 
 WIDEST = 0.15  # of 1/γ
+LINGERS = 0.3  # of 1/γ: a row a little outside the margin can hold the slope of what is bounded at 0.2 for 1,000 steps
 FAR = 2.0  # γ‖θ‖/log t, or its inverse, at the end: beyond it ρ_t is larger than log t, whose slope it hides
 WIDE = 0.5  # ‖θ/‖θ‖ − û‖ where the window begins: beyond it ‖θ‖ is as much θ's perpendicular part as log t
 SURE = 1e-3  # how well the margin must be known: far better than the slopes
@@ -92,7 +93,7 @@ class MaxMargin(Theorem):
         ):
             slope = rate.limit(t, quantity, start)
             falls = slope is not None and slope.value < due == 0.0  # what is bounded may fall for as long as it likes
-            doubt = math.inf if falls else WIDEST
+            doubt = math.inf if falls else WIDEST if due else LINGERS
             yield rate.judged(f"{what} against log t", slope, due, WIDEST, slack=slack, doubt=doubt)
 
     def picture(self, trail: Trail) -> str:

@@ -39,6 +39,7 @@ from lab.theorems._separable import has_minimum
 NEAR, CLEAR = 0.01, 1e3  # as in ridge_contraction
 LONGEST = 64  # the longest period that is looked for
 SETTLE = 2000  # steps to go on by, so that transients are gone
+COMES = 0.9  # nearer to the minimum than this share of the least distance before is on the way to it, and no cycle
 
 
 class PeriodDoubling(Theorem):
@@ -93,11 +94,15 @@ class PeriodDoubling(Theorem):
             yield untold("the minimum repels", f"training began at it, {where}")
         elif product > 2:
             yield Evidence("the minimum repels", least, CLEAR, math.inf, moving)
-            yield self._cycle(problem, trail.theta, lr, lowest=2)
+            yield _cycle(problem, _orbit(problem, trail.theta, lr), lr)
         elif least > CLEAR and not bool(((drift <= NEAR) & (e > CLEAR * own)).any()):
+            orbit = _orbit(problem, trail.theta, lr)
+            if min(float((at - found.theta).norm()) for at in orbit) < COMES * float(e[-half:].min()):
+                yield untold("the minimum attracts", f"training ended on its way to it, {where}")
+                return
             if product <= 1 and trail.theta.numel() == 1:
                 yield Evidence("the minimum attracts", least, 0.0, CLEAR, moving)
-            yield self._cycle(problem, trail.theta, lr, lowest=2)
+            yield _cycle(problem, orbit, lr)
         else:
             q = torch.maximum(lr * found.spectrum.values[0] - 1, 1 - lr * found.spectrum.values[-1])
             near = (drift <= NEAR) & (e > CLEAR * own)
@@ -105,26 +110,6 @@ class PeriodDoubling(Theorem):
             due = math.log(float(q))
             slack = lr * float(found.spectrum.values[0]) * math.expm1(NEAR) / float(q)
             yield rate.contraction(f"log ‖θ − θ*‖ against t, {where}", slope, due, abs(due) / 2 + slack, slack)
-
-    def _cycle(self, problem: Problem, theta: Tensor, lr: float, lowest: int) -> Evidence:
-        """Evidence of what gradient descent from θ on ends on: a cycle of some period that attracts, or no cycle."""
-        for _ in range(SETTLE):
-            theta = theta - lr * problem.gradient(theta)
-        orbit = [theta]
-        for _ in range(LONGEST):
-            orbit.append(orbit[-1] - lr * problem.gradient(orbit[-1]))
-        away = torch.stack([(at - theta).norm() for at in orbit[1:]])
-        back = torch.nonzero(away <= torch.finfo(theta.dtype).eps ** 0.5 * float(away.max()))
-        if not len(back):
-            detail = f"none of a period up to {LONGEST}: nothing repeats"
-            return Evidence("the orbit's period", math.inf, lowest, math.inf, detail)
-        period = int(back[0]) + 1
-        product = torch.eye(theta.numel(), dtype=theta.dtype)
-        for at in orbit[:period]:
-            product = (torch.eye(theta.numel(), dtype=theta.dtype) - lr * problem.hessian(at)) @ product
-        multiplier = float(torch.linalg.eigvals(product).abs().max())
-        detail = f"{period}, with a multiplier of {multiplier:.3g}: {'it attracts' if multiplier < 1 else 'it repels'}"
-        return Evidence("the orbit's period", float(period) if multiplier < 1 else 0.0, lowest, math.inf, detail)
 
     def picture(self, trail: Trail) -> str:
         """The bifurcation diagram: where gradient descent from θ₀ ends up, for lr·λ₁ from 1 on.
@@ -150,6 +135,33 @@ class PeriodDoubling(Theorem):
         rail = torch.linspace(min(y), max(y) or 1.0, 40)
         curves.append(Curve(f"this run, lr·λ₁ = {here:.3g}", [here] * len(rail), rail, "dashed"))
         return chart(title, Axis("lr·λ₁"), Axis("θ₁ − θ₁*"), curves)
+
+
+def _orbit(problem: Problem, theta: Tensor, lr: float) -> list[Tensor]:
+    """Where gradient descent from θ on is after SETTLE steps, and at LONGEST more."""
+    for _ in range(SETTLE):
+        theta = theta - lr * problem.gradient(theta)
+    orbit = [theta]
+    for _ in range(LONGEST):
+        orbit.append(orbit[-1] - lr * problem.gradient(orbit[-1]))
+    return orbit
+
+
+def _cycle(problem: Problem, orbit: list[Tensor], lr: float) -> Evidence:
+    """Evidence that an orbit is a cycle of a period above 1 that attracts, or no cycle."""
+    theta = orbit[0]
+    away = torch.stack([(at - theta).norm() for at in orbit[1:]])
+    back = torch.nonzero(away <= torch.finfo(theta.dtype).eps ** 0.5 * float(away.max()))
+    if not len(back):
+        detail = f"none of a period up to {LONGEST}: nothing repeats"
+        return Evidence("the orbit's period", math.inf, 2, math.inf, detail)
+    period = int(back[0]) + 1
+    product = torch.eye(theta.numel(), dtype=theta.dtype)
+    for at in orbit[:period]:
+        product = (torch.eye(theta.numel(), dtype=theta.dtype) - lr * problem.hessian(at)) @ product
+    multiplier = float(torch.linalg.eigvals(product).abs().max())
+    detail = f"{period}, with a multiplier of {multiplier:.3g}: {'it attracts' if multiplier < 1 else 'it repels'}"
+    return Evidence("the orbit's period", float(period) if multiplier < 1 else 0.0, 2, math.inf, detail)
 
 
 def _ends(problem: Problem, start: Tensor, lr: Tensor, optimum: Tensor) -> tuple[list[float], list[float]]:
