@@ -45,6 +45,12 @@ def test_a_run_that_is_on_its_way_to_the_minimum_is_no_cycle(lr, configs, tmp_pa
     assert "on its way" in figures
 
 
+def test_newtons_exponent_is_2_to_within_what_a_turn_of_direction_does(configs, tmp_path):
+    """Three steps in all but a line, at 1.999: their own interval is 0.0009 wide, and says nothing of the direction."""
+    rows = {"data.seed": 369686, "data.n": 300, "data.d": 5, "seed": 730}
+    assert verdict("newton_convergence", configs, tmp_path, rows)[0] == "held"
+
+
 def test_the_information_equality_supposes_a_row_for_each_block(configs, tmp_path):
     outcome, figures = verdict("information_equality", configs, tmp_path, {"data.n": 100, "data.d": 4, "steps": 20})
     assert outcome == "does not apply here"
