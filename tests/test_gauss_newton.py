@@ -17,10 +17,9 @@ from lab.seeds import stream
 
 @given(
     N=st.integers(0, 40),
-    D=st.integers(1, 20),
+    D=st.integers(0, 20),
     K=st.integers(1, 6),
     forming=st.sampled_from([0, 30, 10**9]),
-    places=st.sampled_from([1, 100, 1 << 16]),
     tile=st.sampled_from([(256, 256), (8, 8), (1, 1), (7, 40), (16, 3)]),
     dtype=st.sampled_from([torch.float32, torch.float64]),
     kept=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
@@ -28,7 +27,7 @@ from lab.seeds import stream
     transposed=st.booleans(),
     seed=st.integers(0, 10**6),
 )
-def test_both_ways_are_the_einsum(N, D, K, forming, places, tile, dtype, kept, cuts, transposed, seed):
+def test_both_ways_are_the_einsum(N, D, K, forming, tile, dtype, kept, cuts, transposed, seed):
     g = torch.Generator().manual_seed(seed)
     X = torch.randn((D, N) if transposed else (N, D), generator=g, dtype=torch.float64).to(dtype)
     X = X.T if transposed else X
@@ -43,11 +42,11 @@ def test_both_ways_are_the_einsum(N, D, K, forming, places, tile, dtype, kept, c
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(linear, "FORMING", forming)
         patch.setattr(linear, "TILE", tile)
-        patch.setattr(linear, "PLACES", places)
         made = Linear().gauss_newton(rows, X.new_zeros(D, K))
     truth = torch.einsum("nd,nkl,ne->dkel", X.double(), h.double(), X.double())
     size = torch.einsum("nd,nkl,ne->dkel", X.double().abs(), h.double().abs(), X.double().abs())
     assert bool(((made.double() - truth).abs() <= (N + 4) * torch.finfo(dtype).eps * size).all())
+    assert torch.equal(made, made.permute(2, 3, 0, 1)) or forming  # by columns each pair is added up once
     assert torch.equal(h, h_before)
 
 

@@ -34,7 +34,6 @@ from lab.model import Model
 
 FORMING = 30  # of a product of vectors against a multiply-add of matrices: 20 to 40 on machines of today
 TILE = 1024, 512  # rows and columns of X_nd X_ne formed at a time: in smaller ones BLAS starts and ends too often
-PLACES = 1 << 16  # of entries looked up at a time, each a number of four bytes
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Linear(Model):
             seen = every if bool(h[:1].all()) else h.any(dim=0)[k, l].nonzero()[:, 0]
             weights, Q = h.permute(1, 2, 0)[k[seen], l[seen]], len(seen)
             del h  # whoever makes it drops it too: the weights are half as much
-            if Q * (2 * FORMING + D) > D * FORMING > 0:
+            if D and Q * (2 * FORMING + D) > D * FORMING:
                 packed = theta.new_zeros(len(k), tiles[-1].stop) if packed is None else packed
                 _add_by_columns(X, weights, seen, tiles, packed, found)
             elif Q:
@@ -142,13 +141,11 @@ def _add_by_columns(
 
 def _unpack(packed: Tensor, tiles: list[_Tile], blocks: Tensor) -> None:
     """Lay out in `blocks` (D, K, D, K) the sums for each pair k ≤ l, row by row, and each of the tiles' products."""
-    (D, K), device, int32 = blocks.shape[:2], packed.device, torch.int32
-    rows = [
-        tile.first - tile.start + (D - tile.start) * torch.arange(tile.end - tile.start, dtype=int32) for tile in tiles
-    ]
-    d, row = torch.arange(D, dtype=int32, device=device), torch.cat(rows).to(device)
-    columns = row[torch.minimum(d[:, None], d)] + torch.maximum(d[:, None], d)
-    classes, step = pairs.places(K, device)[:, None, :] * packed.shape[1], max(PLACES // (D * K * K), 1)
-    for some, out in zip(torch.split(columns, step), torch.split(blocks, step), strict=True):
-        place = classes + some[:, None, :, None]
-        torch.index_select(packed.view(-1), 0, place.view(-1), out=out.view(-1))
+    (D, K), pair = blocks.shape[:2], pairs.places(blocks.shape[1], packed.device).flatten()
+    for tile in tiles:
+        width = tile.end - tile.start
+        found = packed[:, tile.first : tile.stop].index_select(0, pair).view(K, K, width, D - tile.start)
+        square = found[..., :width]
+        found[..., :width] = square.triu() + square.triu(1).mT  # the same to the bit on both sides of the diagonal
+        blocks[tile.start : tile.end, :, tile.start :] = found.permute(2, 0, 3, 1)
+        blocks[tile.end :, :, tile.start : tile.end] = found[..., width:].permute(3, 0, 2, 1)
