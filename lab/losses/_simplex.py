@@ -18,7 +18,7 @@ def softmax_and_others(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     e = d.exp()
     e = torch.addcmul(e, e, lost.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
     rest = e.scatter(1, j, 0.0).sum(dim=1, keepdim=True)
-    total = rest + 1  # the largest's own e is 1, and over half of the sum for no other
+    total = rest + 1  # the largest's own e is 1, and no other is over half of the sum
     return d, e / total, (total - e).scatter_(1, j, rest).div_(total)
 
 
