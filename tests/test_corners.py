@@ -152,3 +152,44 @@ def test_as_many_eigenvalues_are_found_as_were_asked_for(corner, ridge):
             assert holds(found.enclosure, true(problem, at))
     told = structure.least(Curvature(problem, theta), 99, seed=0)
     assert len({tag.split("/")[1] for tag in told if "bottom" in tag}) == 4 * K
+
+
+def spread(seed: int, dtype: torch.dtype, size: float) -> tuple[Problem, torch.Tensor]:
+    """Columns of X of sizes up to `size`, six orders apart, and logits of about one."""
+    g = torch.Generator().manual_seed(seed)
+    N, D, K = 60, 25, 1 + seed % 3
+    X = torch.randn(N, D, dtype=torch.float64, generator=g) * torch.logspace(-6, 0, D, dtype=torch.float64)
+    theta = torch.randn(D, K, dtype=torch.float64, generator=g)
+    y = (torch.rand(N, K, generator=g) < 0.5).to(dtype)
+    problem = Problem(Sigmoid(), Linear(), (size * X).to(dtype), y, outputs=K)
+    return problem, (0.3 * theta / size).to(dtype)
+
+
+@pytest.mark.parametrize("size", [1e15, 1e17, 1e19, 1e21, 1e25])
+def test_a_hessian_that_overflows_on_the_way_has_intervals_that_hold(size):
+    for seed in range(6):
+        problem, theta = spread(seed, torch.float32, size)
+        first = tracking.track(Curvature(problem, theta), 3, 1e-3)
+        then = tracking.track(Curvature(problem, 0.9 * theta), 3, 1e-3, first)
+        assert holds(first.enclosure, true(problem, theta))
+        assert holds(then.enclosure, true(problem, 0.9 * theta))
+        plain = tracking.track(Curvature(*spread(seed, torch.float32, 1.0)), 3, 1e-3)
+        assert first.enclosure.width == pytest.approx(plain.enclosure.width, rel=0.2)
+        assert first.settled == plain.settled
+
+
+def test_a_hessian_beyond_the_largest_number_is_bounded_from_below_by_that():
+    problem, theta = spread(0, torch.float64, 1e156)
+    found = tracking.track(Curvature(problem, theta), 1, 1e-3)
+    assert found.enclosure.lower.tolist() == [torch.finfo(torch.float64).max]
+    assert found.enclosure.upper.tolist() == [math.inf]
+
+
+def test_where_nothing_is_known_no_value_is_told():
+    problem, theta = spread(0, torch.float64, 1.0)
+    theta[0] = math.nan
+    found = tracking.track(Curvature(problem, theta), 2, 1e-3)
+    assert found.values.isnan().all()
+    assert found.enclosure.lower.tolist() == [0.0, 0.0]
+    assert found.enclosure.upper.tolist() == [math.inf, math.inf]
+    assert not found.settled

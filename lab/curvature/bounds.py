@@ -113,10 +113,11 @@ def raised(values: Tensor, delta: float, ridge: float = 0.0) -> Tensor:
 
 
 def times(values: Tensor, by: float, up: bool) -> Tensor:
-    """Values times a power of two, upward or downward where the smallest normal number is more than what comes out."""
-    product, tiny = values * by, torch.finfo(values.dtype).tiny
-    outward = torch.full_like(values, tiny) if up else torch.where(values > 0, 0.0, -tiny)
-    return torch.where((product.abs() < tiny) & (values != 0), outward, product)
+    """Values times a power of two, rounded upward or downward where the product is below normal numbers, or above."""
+    product, ends = values * by, torch.finfo(values.dtype)
+    product = product.clamp(min=-ends.max) if up else product.clamp(max=ends.max)
+    outward = torch.full_like(values, ends.tiny) if up else torch.where(values > 0, 0.0, -ends.tiny)
+    return torch.where((product.abs() < ends.tiny) & (values != 0), outward, product)
 
 
 def _exp(x: float) -> float:

@@ -7,8 +7,9 @@ How            0. where all rows share one logit Hessian, as at θ = 0, the stru
                   found so are examined by products in full, and Cholesky proves what all others are below;
                3. otherwise the search goes by products alone, and what it leaves is bounded by chance;
                4. a cluster at the edge of the block, which nothing can part, is met by a wider block.
-Units          with X·2^a, θ·2^−a and ρ·4^a logits are the same to the bit and H is 4^a times as large: an H whose
-               squares would underflow or overflow is followed in such units.
+Units          with X·2^a, θ·2^−a and ρ·4^a logits are the same to the bit and H is 4^a times as large: an H that, or
+               whose squares, would underflow or overflow is followed in such units. Where H overflows in all of them,
+               nothing is known but that it is ⪰ its floor.
 Between        a step that measures nothing has the last enclosure, moved by the exponential bound.
 """
 
@@ -108,16 +109,19 @@ def track(curvature: Curvature, k: int, tolerance: float, before: Tracked | None
     problem = curvature.problem
     scaled = replace(problem, X=problem.X * 2.0**a, ridge=problem.ridge * 4.0**a)
     there = Curvature(scaled, curvature.theta * 2.0**-a)
-    found = _track(there, k, tolerance, None if before is None else before.scaled(a), seed)
+    found = track(there, k, tolerance, None if before is None else before.scaled(a), seed)
     return replace(found.scaled(-a), theta=curvature.theta)
 
 
 def _units(curvature: Curvature) -> int:
-    """The a that brings an H whose squares are in danger near 1; 0 for any other."""
+    """The a that brings an H whose squares are in danger nearer to 1, or where H overflows, X; 0 for any other."""
     size, tiny = most(curvature), torch.finfo(curvature.theta.dtype).tiny
-    if not 0 < size < math.inf or tiny**0.4 < size < min(tiny**-0.4, 1e15):
-        return 0
     limit = round(-math.log2(tiny) * 0.4)  # of X's own range
+    if not math.isfinite(size):
+        largest = max((float(X.abs().max()) for X, _ in curvature.problem.blocks()), default=0.0)
+        return -min(limit, round(math.log2(largest))) if 1 < largest < math.inf else 0
+    if not size or tiny**0.4 < size < min(tiny**-0.4, 1e15):
+        return 0
     return max(-limit, min(limit, round(-math.log2(size) / 2)))
 
 
@@ -125,6 +129,8 @@ def _track(curvature: Curvature, k: int, tolerance: float, before: Tracked | Non
     known = _by_structure(curvature, k, tolerance)
     if known is not None:
         return known
+    if not math.isfinite(highest(curvature)):
+        return _nothing(curvature, k)
     ceiling = Ceiling(torch.tensor([highest(curvature)], dtype=torch.float64))
     start = curvature.theta.new_zeros(curvature.P, 0)
     search, found = Search(curvature, k, tolerance, seed, before is not None), None
@@ -152,6 +158,13 @@ def _track(curvature: Curvature, k: int, tolerance: float, before: Tracked | Non
     kept = _ceiling_of(enclosure, found.ceiling)
     settled = enclosure.width <= tolerance
     return Tracked(curvature.theta, values, enclosure, kept, ritz.vectors, settled, used, found.majorant)
+
+
+def _nothing(curvature: Curvature, k: int) -> Tracked:
+    """What is known where H overflows: no value, and no bound but the floor."""
+    lower = torch.full((min(k, curvature.P),), curvature.floor, dtype=torch.float64)
+    upper, values = torch.full_like(lower, math.inf), torch.full_like(lower, math.nan)
+    return Tracked(curvature.theta, values, Enclosure(lower, upper), Ceiling(upper[:1]), None, False, 0)
 
 
 def _random(curvature: Curvature, m: int, seed: int) -> Tensor:
