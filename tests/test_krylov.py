@@ -92,3 +92,15 @@ def test_a_filter_s_polynomial_stays_within_single_precision():
     values, V, _ = krylov.filtered(true.diag(), krylov.random_block(50, 4, 0, true), 2, 0.0, 1e-8)
     assert torch.allclose(values[:2], true[:2], rtol=1e-6, atol=float(true[0]) * 1e-7 * 10)
     assert torch.isfinite(V).all()
+
+
+@pytest.mark.parametrize("above", [1e3, 1e5, 1e8])
+@pytest.mark.parametrize("hidden", [0.0, 1e-12, 1e-8])
+def test_a_filter_finds_a_largest_that_its_start_hardly_sees(above, hidden):
+    true = torch.tensor([above, *[1 + i / 1000 for i in range(60, 0, -1)]])
+    start = krylov.random_block(61, 5, 0, true)
+    start[0] *= hidden
+    values, V, _ = krylov.filtered(true.diag(), start, 3, 0.0, 1e-9)
+    assert torch.isfinite(V).all()
+    if hidden:
+        assert float(values[0]) == pytest.approx(above, rel=1e-5)

@@ -122,10 +122,20 @@ def filtered(
         steepest = math.acosh(max((theta[0] - c) / e, 1 + 1e-3))
         wanted = math.ceil(math.log(max(4 * worst / target, 2.0)) / math.acosh(max((edge - c) / e, 1 + 1e-3)))
         degree = max(min(wanted, 12, int(30 / steepest)), 1)  # squares of e³⁰ are there in single precision too
-        last, U = U, (W - c * U) / e
-        for _ in range(degree - 1):
-            last, U = U, torch.addmm(last, U, H, beta=-1, alpha=2 / e).sub_(U, alpha=2 * c / e)
-        U = torch.linalg.qr((U / torch.linalg.vector_norm(U, dim=1, keepdim=True)).T).Q.T
+        filtered = _chebyshev(H, U, W, c, e, degree)
+        sizes = torch.linalg.vector_norm(filtered, dim=1, keepdim=True)
+        if not math.isfinite(float(sizes.sum())):  # one that the block has hardly seen is far above its largest
+            filtered = _chebyshev(H, U, W, c, e, 1)
+            sizes = torch.linalg.vector_norm(filtered, dim=1, keepdim=True)
+        U = torch.linalg.qr((filtered / sizes).T).Q.T
+
+
+def _chebyshev(H: Tensor, U: Tensor, W: Tensor, c: float, e: float, degree: int) -> Tensor:
+    """Rows T_d((H − c)/e) u, (m, P), of U's rows u (m, P), whose images are W."""
+    last, U = U, (W - c * U) / e
+    for _ in range(degree - 1):
+        last, U = U, torch.addmm(last, U, H, beta=-1, alpha=2 / e).sub_(U, alpha=2 * c / e)
+    return U
 
 
 def largest_within(product: Product, start: Tensor, depth: int) -> float:
