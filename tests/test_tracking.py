@@ -70,7 +70,7 @@ def test_multiplicity_is_met_by_a_wider_block(rng, monkeypatch):
 
 
 def test_without_the_memory_for_a_proof_chance_is_taken_and_named(rng, monkeypatch):
-    monkeypatch.setattr(plan, "memory", lambda: 1e5)
+    monkeypatch.setattr(plan, "memory", lambda device: 1e5)
     problem, theta = make_problem(rng, N=90, D=30, K=4, ridge=0.0)
     curvature = Curvature(problem, theta)
     found = tracking.track(curvature, 3, 1e-6)
@@ -151,6 +151,23 @@ def test_the_way_is_chosen_by_price_and_says_so(size, method, rng):
     way = plan.choose(sized(rng, *size), 5)
     assert way.method == method
     assert "multiply-adds" in way.why
+
+
+def test_a_matrix_that_memory_has_no_room_for_is_not_formed(rng, monkeypatch):
+    there = sized(rng, 1797, 65, 10)
+    monkeypatch.setattr(plan, "memory", lambda device: 2 * 3 * 8 * 649.0**2)
+    assert plan.choose(there, 5).method == "krylov"
+
+
+def test_memory_is_what_a_container_allows(tmp_path, monkeypatch):
+    allowed = tmp_path / "memory.max"
+    monkeypatch.setattr(plan, "CONTAINER", (str(tmp_path / "no such file"), str(allowed)))
+    memory = plan.memory.__wrapped__  # as it is asked for the first time
+    machine = memory(torch.device("cpu"))
+    for words, number in (("1000000\n", 1e6), ("max\n", math.inf)):
+        allowed.write_text(words)
+        assert plan.number_in(str(allowed)) == number
+        assert memory(torch.device("cpu")) == min(number, machine)
 
 
 def test_the_dual_has_the_spectrum_of_the_matrix(rng):

@@ -22,6 +22,8 @@ from lab.curvature.bounds import Ceiling, Enclosure
 from lab.curvature.krylov import Product, largest_within, random_block
 from lab.curvature.ritz import Ritz
 
+CHANCE = 1e-6  # the probability with which a proof by chance may fail
+
 
 def enclose(ritz: Ritz, ceiling: Ceiling, k: int, rest: float = math.inf) -> Enclosure:
     """Enclose the k largest eigenvalues: Cauchy from below; from above the ceiling, deflation, and Lehmann at a gap.

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from lab.curvature import bounds, certificate, krylov, plan
 from lab.curvature.bounds import Ceiling, Enclosure, Majorant
+from lab.curvature.certificate import CHANCE
 from lab.curvature.coarse import Coarse, coarse
 from lab.curvature.coordinates import Coordinates
 from lab.curvature.operator import Curvature
 from lab.curvature.ritz import Ritz
 
-CHANCE = 1e-6  # the probability with which a proof by chance may fail
 CLUSTER = 1e-4  # eigenvalues nearer to each other than this share of the largest are not worth parting
 NOTHING = Ceiling(torch.tensor([torch.inf], dtype=torch.float64))
 
@@ -133,7 +133,7 @@ class Search:
     def _run(self, start: Tensor, enough: Callable[[Ritz], bool]) -> Ritz:
         m, curvature = start.shape[1], self.curvature
         # A longer basis takes fewer products, and more memory.
-        limit = 8 * m if 8 * m * curvature.P * 16 <= plan.memory() / 32 else 3 * m
+        limit = 8 * m if 8 * m * curvature.P * 16 <= plan.memory(start.device) / 32 else 3 * m
         return krylov.search(curvature, start, enough, limit, 80 * m, curvature.rounding, most(curvature))
 
     def _with_trace(self, ritz: Ritz, ceiling: Ceiling) -> Ceiling:
@@ -210,8 +210,8 @@ class Search:
     @cached_property
     def _has_matrix(self) -> bool:
         """Whether a matrix and its factorisation fit into memory, and cost no more than a search by products does."""
-        problem, P, (D, K) = self.curvature.problem, self.curvature.P, self.curvature.theta.shape
-        form, search = problem.N * D * D * K * (K + 1) / 2, plan.SWEEPS * 2 * problem.N * P * (self.k + plan.GUARDS[0])
+        curvature, P = self.curvature, self.curvature.P
+        price, search = plan.forming(curvature) + P**3 / 3, plan.searching(curvature, self.k)
         # For a block, and something beyond it.
-        enough = Coordinates.of(self.curvature).order >= 2 * (self.k + plan.GUARDS[0])
-        return enough and plan.memory() / 2 >= 3 * 8 * P * P and form + P**3 / 3 <= search
+        enough = Coordinates.of(curvature).order >= 2 * (self.k + plan.GUARDS[0])
+        return enough and plan.memory(curvature.theta.device) / 2 >= 3 * 8 * P * P and price <= search

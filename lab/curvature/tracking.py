@@ -141,13 +141,14 @@ def _track(curvature: Curvature, k: int, tolerance: float, before: Tracked | Non
         proof = None if before.majorant is None else before.majorant.moved(delta, ridge)
         if proof is not None and len(before.values) >= k and proof.rest < float(before.values[k - 1]):
             found = search.below(proof, start, ceiling)
+    room = plan.memory(curvature.theta.device) / 8
     used = 0 if found is None else found.ritz.products
     for guard in () if found is not None and found.enclosure.width <= tolerance else plan.GUARDS:
         start = start if found is None else torch.cat([found.ritz.vectors, start[:, found.ritz.vectors.shape[1] :]], 1)
         width = min(k + guard, curvature.P)
         if start.shape[1] < width:
             start = torch.cat([start, _random(curvature, width - start.shape[1], seed + 1)], dim=1)
-        widest = guard == plan.GUARDS[-1] or width == curvature.P or width * curvature.P * 64 > plan.memory() / 8
+        widest = guard == plan.GUARDS[-1] or width == curvature.P or width * curvature.P * 64 > room
         found = search.attempt(start[:, :width], ceiling, widest)
         used += found.ritz.products
         if found.enclosure.width <= tolerance or widest:
@@ -177,8 +178,7 @@ def _random(curvature: Curvature, m: int, seed: int) -> Tensor:
 def _by_structure(curvature: Curvature, k: int, tolerance: float) -> Tracked | None:
     """All eigenvalues where the structure says them, if two problems of order D cost less than a search."""
     problem, D = curvature.problem, curvature.theta.shape[0]
-    search = plan.SWEEPS * 2 * problem.N * curvature.P * (k + plan.GUARDS[0])
-    if search < problem.N * D * D + 2 * plan.SLOWNESS * 2 / 3 * D**3:
+    if plan.searching(curvature, k) < problem.N * D * D + 2 * plan.SLOWNESS * 2 / 3 * D**3:
         return None
     found = shared(curvature, min(k + plan.GUARDS[0], curvature.P))
     if found is None:

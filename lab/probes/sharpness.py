@@ -16,12 +16,12 @@ from torch import Tensor
 from lab import spectrum
 from lab.curvature import bounds, certificate, krylov, plan
 from lab.curvature.bounds import Enclosure
+from lab.curvature.certificate import CHANCE
 from lab.curvature.operator import Curvature
 from lab.curvature.ritz import Ritz
 from lab.probe import Probe, Reading, Step
 
 WIDTH = 8  # of the block that looks for one eigenvalue
-CHANCE = 1e-6  # the probability with which a proof by chance may fail
 
 
 @dataclass(frozen=True)
