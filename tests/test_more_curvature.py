@@ -143,6 +143,15 @@ def test_shares_of_eigenvalues_are_in_their_intervals(rng):
     assert upper - lower < 2 * found.spread + 0.15  # two nodes of forty, and what sampling may add
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_fewer_parameters_than_directions_have_shares_too(n, rng):
+    values = torch.rand(n, dtype=F64, generator=rng) + 0.5
+    found = spread_of(values, rng)
+    lower, upper = found.above(0.25)
+    assert lower <= 1.0 <= upper
+    assert found.nodes.shape == (n, n)
+
+
 def test_the_probes_log_their_readings(tiny, tmp_path):
     probes = {"sharpness": {"every": 2}, "alignment": {"every": 2, "top": 2}, "density": {"every": 3}, "spectrum": {}}
     optimizer = {"kind": "adam", "lr": 0.05}

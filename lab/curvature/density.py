@@ -52,7 +52,7 @@ def sample(product: Product, P: int, like: Tensor, vectors: int, depth: int, see
     """
     v = random_block(P, vectors, seed, like)
     v = v / v.norm(dim=0)
-    m, bases = min(depth, P), [v]
+    m, bases, vectors = min(depth, P), [v], v.shape[1]  # of a small P there are no more than P of them
     alpha, beta = like.new_zeros(vectors, m), like.new_zeros(vectors, m)
     for j in range(m):
         w = product(bases[j])
