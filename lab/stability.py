@@ -15,7 +15,7 @@ Source  Polyak (1964); Cohen et al., Adaptive gradient methods at the edge of st
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -38,7 +38,9 @@ def of(kind: str, options: Mapping[str, Any], state: Mapping[str, Any]) -> Stabi
     if any(options.get(name) for name in ("weight_decay", "amsgrad", "centered", "maximize", "nesterov_momentum")):
         return None
     known = _KNOWN.get(kind.lower())
-    return None if known is None or not float(options["lr"]) > 0 else known(options, state)
+    found = None if known is None or not float(options["lr"]) > 0 else known(options, state)
+    # At λ = 0 the roots are 1 and β: with β > 1 what is nearly flat runs away, whatever λ₁ is.
+    return found if found is None or float(options.get("momentum", 0.0)) <= 1 else replace(found, limit=0.0)
 
 
 def _sgd(options: Mapping[str, Any], state: Mapping[str, Any]) -> Stability:
@@ -46,7 +48,9 @@ def _sgd(options: Mapping[str, Any], state: Mapping[str, Any]) -> Stability:
     if options["nesterov"]:
         return Stability(2 * (1 + beta) / (lr * (1 + 2 * beta)))
     kept = 1 - damped if beta else 1.0  # without momentum torch dampens nothing
-    return Stability(2 * (1 + beta) / (lr * kept)) if kept > 0 else Stability(float("inf"))
+    if kept < 0:  # z = 1 gives η(1 − τ)λ < 0: a root beyond it, for steps that go uphill
+        return Stability(0.0)
+    return Stability(2 * (1 + beta) / (lr * kept)) if kept else Stability(float("inf"))
 
 
 def _adam(options: Mapping[str, Any], state: Mapping[str, Any]) -> Stability | None:

@@ -104,6 +104,14 @@ def test_an_optimizer_is_stable_just_below_its_limit_and_not_just_above(kind, op
     assert diverges(kind, options, 1.02 * limit)
 
 
+@pytest.mark.parametrize("options", [{"momentum": 0.9, "dampening": 1.5}, {"momentum": 1.2, "dampening": 0.0}])
+@pytest.mark.parametrize("curvature", [1e-2, 1.0, 10.0])
+def test_steps_that_run_away_at_any_curvature_have_the_limit_0(options, curvature):
+    options = {"lr": 0.1, "nesterov": False, **options}
+    assert diverges("sgd", options, curvature)
+    assert stability.of("sgd", options, {}).limit == 0.0
+
+
 def test_adam_s_limit_is_38_over_its_rate_and_what_is_not_known_is_not_said():
     adam = {"lr": 0.1, "betas": (0.9, 0.999), "eps": 1e-8}
     assert stability.of("Adam", adam, {"exp_avg_sq": torch.ones(2), "step": 1e9}).limit == pytest.approx(380)

@@ -5,6 +5,7 @@ S = P^{−1/2} H P^{−1/2}; momentum moves the limit (`lab.stability`). With d 
 Σ d² diag H, and a product's rounding is at most max d² times that of H.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -46,7 +47,7 @@ class Sharpness(Probe):
             "stability/sharpness/lower": lower,
             "stability/sharpness/upper": upper,
             "stability/limit": stability.limit,
-            "stability/share": (lower + upper) / 2 / stability.limit,
+            "stability/share": (lower + upper) / 2 / stability.limit if stability.limit else math.inf,
             "stability/certainty": found.how,
         }
 
