@@ -11,6 +11,8 @@ from lab.curvature import plan, search, structure, tracking
 from lab.curvature.coarse import coarse
 from lab.curvature.operator import Curvature
 from lab.curvature.tracking import Tracked
+from lab.probe import Step
+from lab.probes.spectrum import SpectrumProbe
 from lab.problem import Problem
 
 
@@ -244,3 +246,17 @@ def test_what_was_not_reached_has_no_number_and_says_so(tiny, tmp_path, monkeypa
     assert first["curvature/certainty"].startswith("not converged: ")
     assert "curvature/lambda_3" not in first
     assert first["curvature/lambda_3/lower"] < first["curvature/lambda_3/upper"]
+    assert ("curvature/effective_rank" in first) == ("curvature/lambda_1" in first)
+
+
+@pytest.mark.parametrize("method", ["dense", "krylov"])
+def test_what_rounding_hides_has_no_number_by_any_method(method, rng):
+    problem, theta = make_problem(rng, N=60, D=4, K=3, ridge=0.0)
+    theta = 1e15 * theta  # logits are nothing but rounding
+    value, gradient = problem.value_and_gradient(theta)
+    step = Step(0, problem, problem, None, theta, value, gradient, theta, 0.1)
+    readings = SpectrumProbe(method=method, top=2).measure(step)
+    assert readings["curvature/certainty"].startswith("not ")
+    assert readings["curvature/lambda_1/lower"] < readings["curvature/lambda_1/upper"]
+    for silent in ("lambda_1", "lambda_min", "effective_rank"):
+        assert f"curvature/{silent}" not in readings or readings[f"curvature/{silent}"] == 0.0

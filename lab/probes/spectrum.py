@@ -110,9 +110,10 @@ class SpectrumProbe(Probe):
             step.seen["lambda_1_lower"] = float(found.enclosure.lower[0])
         readings |= {**_bands(found.enclosure), "curvature/method": way.why}
         readings["curvature/trace"] = curvature.trace
-        if float(found.values[0]) > 0:
+        known = "curvature/lambda_1" in readings
+        if known and float(found.values[0]) > 0:
             readings["curvature/effective_rank"] = curvature.trace / float(found.values[0])
-        if step.lr is not None and "curvature/lambda_1" in readings:
+        if known and step.lr is not None:
             readings["stability/lr_lambda_max"] = step.lr * float(found.values[0])
         return readings
 
@@ -133,15 +134,20 @@ class SpectrumProbe(Probe):
         enclosure = Enclosure(found.lower[:k].cpu(), found.upper[:k].cpu())
         ceiling = bounds.exact(found.values, found.radius)
         readings: dict[str, Reading] = {
-            **_numbered("lambda", found.values[:k]),
-            **_numbered("bottom", found.values.flip(0)[: self.bottom]),
-            "curvature/lambda_min": float(found.values[-1]),
             "curvature/rank": found.rank,
             "curvature/condition": found.condition,
             "curvature/log_determinant": found.log_determinant,
             "curvature/definiteness": spectrum.explain_definiteness(found, problem.flat_directions),
             "curvature/certainty": f"proved: {found.how}",
         }
+        if enclosure.width <= self.tolerance:
+            readings |= {**_numbered("lambda", found.values[:k]), "curvature/lambda_min": float(found.values[-1])}
+            readings |= _numbered("bottom", found.values.flip(0)[: self.bottom])
+        else:
+            readings["curvature/certainty"] = (
+                f"not known to {self.tolerance:g} of the largest eigenvalue: rounding may move each by "
+                f"{found.radius:.1e} (proved: {found.how})"
+            )
         return Tracked(theta.clone(), found.values[:k].cpu(), enclosure, ceiling, None, True, 0), readings
 
     def _searched(
