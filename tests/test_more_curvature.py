@@ -12,9 +12,11 @@ from lab import launch, stability
 from lab.curvature import density, plan
 from lab.curvature.operator import Curvature
 from lab.losses.softmax import Softmax
+from lab.models.linear import Linear
 from lab.probe import Step
 from lab.probes.descent import Descent, remainder
-from lab.probes.sharpness import largest
+from lab.probes.sharpness import Sharpness, largest
+from lab.problem import Problem
 from lab.spectrum import dense
 
 F64 = torch.float64
@@ -130,6 +132,36 @@ def test_preconditioned_sharpness_is_in_its_interval(way, rng, monkeypatch):
     assert found.lower[0] <= true.values[0] + true.radius
     assert found.upper[0] >= true.values[0] - true.radius
     assert found.width <= (0.06 if way == "krylov" else 1e-10)
+
+
+@pytest.mark.parametrize("way", ["dense", "krylov"])
+def test_a_column_of_zeros_does_not_widen_the_interval_of_adam_s_sharpness(way, rng, monkeypatch):
+    problem, theta = make_problem(rng, N=80, D=12, K=4, ridge=0.0)
+    X = problem.X.clone()
+    X[:, 0] = 0.0  # of which Adam's scale is ε
+    single = replace(problem, X=X.float(), y=problem.y.float() if problem.y.is_floating_point() else problem.y)
+    d = torch.rand(theta.shape, generator=rng, dtype=F64) + 0.1
+    d[0] = 1e4
+    d = d.reshape(-1, 1).float()
+    exact = replace(single, X=single.X.double(), y=problem.y)
+    H = exact.hessian(theta.float().double())
+    true = dense(d.double() * H * d.double().T)
+    monkeypatch.setattr(plan, "choose", lambda *_: plan.Plan(way, ""))
+    found = largest(Curvature(single, theta.float()), d, 0.05, 0)
+    assert found.lower[0] <= true.values[0] + true.radius
+    assert found.upper[0] >= true.values[0] - true.radius
+    assert found.width <= 0.1  # of which 0.05 by chance; by the longest of all columns it would be 2
+
+
+@pytest.mark.parametrize(("known", "dtype"), [(True, F64), (False, torch.float32)])
+def test_a_sharpness_that_rounding_hides_has_no_share(known, dtype, rng):
+    problem, theta = make_problem(rng, N=40, D=4, K=3, ridge=0.0)
+    made = Problem(Softmax(), Linear(), problem.X.to(dtype), torch.arange(40) % 3, outputs=3)
+    theta = (theta if known else 1e9 * theta).to(dtype)
+    step = replace(step_from(made, theta, theta), stability=stability.Stability(20.0))
+    readings = Sharpness().measure(step)
+    assert ("stability/share" in readings) == known
+    assert readings["stability/certainty"].startswith("not converged") != known
 
 
 def spread_of(values, rng, depth=12):

@@ -152,6 +152,23 @@ class Curvature:
         relative = gamma(terms(self.problem), dtype) + gamma(D, dtype) + 2 * self._logit_rounding
         return self._at_most(relative * self.trace) + self.underflow(dtype)
 
+    def rounding_between(self, d: Tensor) -> float:
+        """Bound on the 2-norm of the error of D H D, and of D H (D v) for a unit v, D = diag d, d (P, 1).
+
+        As |δH| ≤ e G entrywise with G ⪰ 0, ‖D δH D‖ ≤ e tr DGD: where a column of X is 0, no d makes anything of it.
+        """
+        dtype, stretch, total = self.theta.dtype, float(d.square().max()), torch.zeros_like(self.theta)
+        for (X, y, z), h in zip(self._rows, self._diagonals, strict=True):
+            total += X.square().T @ (h.abs() + self.problem.loss.predicted(z, y).abs())
+        squares = d.square().view(self.theta.shape)
+        relative = gamma(terms(self.problem), dtype) + gamma(len(self.theta), dtype) + 2 * self._logit_rounding
+        eps = torch.finfo(dtype).eps
+        held = 4 * eps * self.problem.ridge * float((squares * self.problem.mask).max())
+        between = (relative + 4 * eps) * float((squares * total).sum()) / self.problem.divisor + held
+        between += stretch * self.underflow(dtype)
+        whole = stretch * (max(self.rounding, self.dense_rounding) + 4 * eps * self.trace)
+        return between if between <= whole else whole
+
     def underflow(self, dtype: torch.dtype) -> float:
         """Bound on what H in `dtype` loses, in norm, to numbers below the smallest normal one."""
         problem, tiny = self.problem, torch.finfo(dtype).tiny

@@ -2,7 +2,7 @@
 
 An optimizer that scales each coordinate by a P (Adam's √v, say) descends on a quadratic whose curvature is
 S = P^{−1/2} H P^{−1/2}; momentum moves the limit (`lab.stability`). With d = P^{−1/2}, S V = d∘H(d∘V), its trace is
-Σ d² diag H, and a product's rounding is at most max d² times that of H.
+Σ d² diag H. Where rounding leaves the interval wide, as in float32 it may, no share of the limit is told.
 """
 
 import math
@@ -41,29 +41,33 @@ class Sharpness(Probe):
         if stability is None or not step.full.model.is_linear or not bool(torch.isfinite(curvature.diagonal).all()):
             return {}
         scale = torch.ones_like(step.theta) if stability.scale is None else stability.scale.to(step.theta)
-        found = largest(curvature, scale.rsqrt().reshape(-1, 1), self.tolerance, step.seed)
+        d = scale.rsqrt().reshape(-1, 1)
+        if not bool(torch.isfinite(d.square()).all()):
+            return {}
+        found = largest(curvature, d, self.tolerance, step.seed)
         lower, upper = float(found.lower[0]), float(found.upper[0])
-        return {
+        readings: dict[str, Reading] = {
             "stability/sharpness/lower": lower,
             "stability/sharpness/upper": upper,
             "stability/limit": stability.limit,
-            "stability/share": (lower + upper) / 2 / stability.limit if stability.limit else math.inf,
-            "stability/certainty": found.how,
         }
+        widest = self.tolerance + _ease(self.tolerance)
+        if found.width > widest:
+            return {**readings, "stability/certainty": f"not converged: the interval is wider than {widest:g} of it"}
+        share = (lower + upper) / 2 / stability.limit if stability.limit else math.inf
+        return {**readings, "stability/share": share, "stability/certainty": found.how}
 
 
 def largest(curvature: Curvature, d: Tensor, tolerance: float, seed: int) -> Enclosure:
     """Enclose the largest eigenvalue of diag(d) H diag(d), d (P, 1): by LAPACK where it is cheap, or by products."""
-    most, stretch = float((d[:, 0].square() * curvature.diagonal).sum()), float(d.square().max())
+    most, rounding = float((d[:, 0].square() * curvature.diagonal).sum()), curvature.rounding_between(d)
     if plan.choose(curvature, 1).method == "dense":
-        error = stretch * curvature.dense_rounding + 4 * torch.finfo(d.dtype).eps * most
-        found = spectrum.dense(d * curvature.dense * d.T, error=error)
+        found = spectrum.dense(d * curvature.dense * d.T, error=rounding + 4 * torch.finfo(d.dtype).eps * most)
         return Enclosure(found.lower[:1].cpu(), found.upper[:1].cpu())
 
     def product(V: Tensor) -> Tensor:
         return d * curvature(d * V)
 
-    rounding = stretch * (curvature.rounding + 4 * torch.finfo(d.dtype).eps * curvature.trace)
     start = krylov.random_block(curvature.P, WIDTH, seed + 1, d)
     m = start.shape[1]
 
@@ -71,5 +75,10 @@ def largest(curvature: Curvature, d: Tensor, tolerance: float, seed: int) -> Enc
         return float(ritz.residuals[0]) <= max(0.1 * tolerance * float(ritz.values[0]), 2 * ritz.error)
 
     ritz = krylov.search(product, start, still, 3 * m, 40 * m, rounding, most)
-    rest = certificate.by_chance(product, ritz, m, 0.0, seed, CHANCE, min(max(tolerance, 0.05), 0.5), rounding)
+    rest = certificate.by_chance(product, ritz, m, 0.0, seed, CHANCE, _ease(tolerance), rounding)
     return certificate.enclose(ritz, bounds.beyond(m, rest, CHANCE), 1, rest)
+
+
+def _ease(tolerance: float) -> float:
+    """By how much a proof by chance is eased: less would take many more products."""
+    return min(max(tolerance, 0.05), 0.5)
