@@ -8,14 +8,16 @@ Softmax is blind to a shift common to all classes, so that only contrasts are id
 the reference. β_k = θ_k − θ_0 has for its information I without the rows and columns of class 0.
 
 Columns that were standardised, x̃ = (x − μ)/s, are told in their own units: with an intercept b,
-β_d/s_d and b − Σ β_d μ_d/s_d, a linear map T of the coefficients, whose covariance is T I⁻¹ Tᵀ.
+β_d/s_d and b − Σ β_d μ_d/s_d, a linear map T of the coefficients, whose covariance is T I⁻¹ Tᵀ. Columns that were not
+are centred here, where one of them is constant: the base of a column as of years, 2000 and a little, says nothing of
+how well its slope is known, and would cost I digits.
 
 Source  Agresti, Categorical Data Analysis, 3rd ed. (2013), §5.5 and §8.1.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -64,6 +66,10 @@ def coefficients(
     likelihoods = _likelihoods(problem)
     _refuse_separated(problem, theta)
     free = K - blind
+    T = torch.eye(D, dtype=theta.dtype) if units is None else units.to(theta)
+    contrasts = (theta[:, blind:] - theta[:, :1] * bool(blind)).T @ T.T  # (free, D)
+    problem, theta, back = _centred(problem, theta)
+    T = T @ back
     H = problem.hessian(theta).view(D, K, D, K)[:, blind:, :, blind:].permute(1, 0, 3, 2).reshape(free * D, free * D)
     factor = _identified(H)
     covariance = torch.cholesky_inverse(factor) / likelihoods
@@ -82,8 +88,6 @@ def coefficients(
             f"coefficients: training ended {off:.2g} standard errors from the maximum of the likelihood; train on "
             "(optimizer.kind=newton takes the fewest steps); if that never ends, the data may be separable"
         )
-    T = torch.eye(D, dtype=H.dtype) if units is None else units.to(H)
-    contrasts = (theta[:, blind:] - theta[:, :1] * bool(blind)).T @ T.T  # (free, D)
     blocks = covariance.view(free, D, free, D)
     found = []
     for k in range(free):
@@ -91,6 +95,24 @@ def coefficients(
         rows = zip(features, contrasts[k].tolist(), errors.tolist(), strict=True)
         found += [Coefficient(name, outputs[k + blind], estimate, error) for name, estimate, error in rows]
     return found
+
+
+def _centred(problem: Problem, theta: Tensor) -> tuple[Problem, Tensor, Tensor]:
+    """The same fit on columns less their means, and the map (D, D) from its coefficients back to θ's.
+
+    It takes a constant column to make up for the means; where there is none, all is left as it is.
+    """
+    X, back = problem.X, torch.eye(len(theta), dtype=theta.dtype, device=theta.device)
+    constant = ((X.amin(dim=0) == X).all(dim=0) & X.any(dim=0)).nonzero()[:, 0]
+    if not len(constant):
+        return problem, theta, back
+    base = int(constant[-1])
+    means = X.mean(dim=0)
+    means[base] = 0.0
+    back[base] -= means / X[0, base]
+    moved = theta.clone()
+    moved[base] += means @ theta / X[0, base]
+    return replace(problem, X=X - means), moved, back
 
 
 def _likelihoods(problem: Problem) -> float:

@@ -40,6 +40,39 @@ def test_a_two_by_two_table_has_the_log_odds_ratio_and_woolf_s_error():
     assert slope.p == pytest.approx(2 * (1 - 0.5 * (1 + math.erf(slope.z / 2**0.5))), rel=1e-6)
 
 
+@pytest.mark.parametrize("base", [0.0, 100.0, 2000.0, 30000.0])
+@pytest.mark.parametrize("K", [1, 3])
+def test_the_base_of_a_column_says_nothing_of_its_slope(base, K, rng):
+    x = torch.randn(90, 1, generator=rng, dtype=F64)
+    labels = torch.multinomial(torch.softmax(x * torch.arange(max(K, 2)), dim=1), 1, generator=rng)[:, 0]
+    loss = Sigmoid() if K == 1 else Softmax()
+    y = loss.encode(labels, max(K, 2), F64)
+    near, far = (Problem(loss, Linear(), torch.cat([x + b, torch.ones_like(x)], 1), y, outputs=K) for b in (0.0, base))
+    theta = fitted(near)
+    there = theta.clone()
+    there[1] -= base * theta[0]
+    names, outputs = ("year", "intercept"), tuple("abc"[:K])
+    for one, other in zip(
+        coefficients(near, theta, names, outputs), coefficients(far, there, names, outputs), strict=True
+    ):
+        if one.feature == "year":
+            assert other.estimate == pytest.approx(one.estimate, rel=1e-9)
+            assert other.error == pytest.approx(one.error, rel=1e-5)
+
+
+def test_what_separates_some_rows_is_refused_whatever_its_base(rng):
+    x = torch.randn(60, 1, generator=rng, dtype=F64)
+    labels = (torch.rand(60, generator=rng) < 0.5).long()
+    apart = torch.where((labels == 1)[:, None] & (x > 0), 1.0, 0.0)  # where it is 1, so is every label
+    y = Sigmoid().encode(labels, 2, F64)
+    for base in (0.0, 2000.0):
+        X = torch.cat([x, apart + base, torch.ones_like(x)], 1)
+        problem = Problem(Sigmoid(), Linear(), X, y)
+        theta = torch.tensor([[0.0], [40.0], [-1.0 - 40 * base]], dtype=F64)
+        with pytest.raises(InputError, match="separable"):
+            coefficients(problem, theta, ("x", "apart", "intercept"), ("yes",))
+
+
 def test_softmax_shares_are_contrasts_with_the_first_class():
     labels = torch.tensor([0] * 6 + [1] * 9 + [2] * 4)
     problem = Problem(Softmax(), Linear(), torch.ones(19, 1, dtype=F64), Softmax().encode(labels, 3, F64), outputs=3)
