@@ -11,6 +11,7 @@ from lab import catalog, problem
 from lab.curvature.coarse import coarse
 from lab.curvature.operator import Curvature
 from lab.losses.softmax import Softmax
+from lab.models.linear import Linear
 from lab.problem import Problem
 
 LOSSES = {name: member() for name, member in catalog.members("losses").items()}
@@ -194,3 +195,14 @@ def test_cuda_gives_what_the_cpu_gives(problem_and_theta, rng):
     here, gpu = Curvature(p, theta), Curvature(there, theta.cuda())
     assert torch.allclose(gpu(V.cuda()).cpu(), here(V), rtol=1e-12, atol=1e-14)
     assert torch.allclose(gpu.diagonal.cpu(), here.diagonal, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("columns", [0.0, 1e-6])
+def test_a_ridge_that_single_precision_rounds_is_within_the_bound(columns, rng):
+    X = columns * torch.randn(9, 3, generator=rng, dtype=torch.float64)
+    y, theta = torch.arange(9) % 2, torch.zeros(3, 2, dtype=torch.float64)
+    exact = Curvature(Problem(Softmax(), Linear(), X.float().double(), y, ridge=0.1, outputs=2), theta)
+    single = Curvature(Problem(Softmax(), Linear(), X.float(), y, ridge=0.1, outputs=2), theta.float())
+    off = float(torch.linalg.matrix_norm(single.dense.double() - exact.dense, 2))
+    assert 0 < off <= single.dense_rounding
+    assert off <= single.rounding

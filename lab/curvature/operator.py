@@ -141,16 +141,19 @@ class Curvature:
         D, loss = self.theta.shape[0], self.problem.loss
         r2 = [h.abs() + loss.predicted(z, y).abs() for (_, y, z), h in zip(self._rows, self._diagonals, strict=True)]
         relative = gamma(terms(self.problem), dtype) + gamma(D, dtype) + self._logit_rounding
-        largest = self.problem.ridge * float(self.problem.mask.abs().max())
-        ridged = 4 * torch.finfo(dtype).eps * largest
-        return self._at_most(relative * self._weighed(r2)) + ridged + self.underflow(dtype)
+        return self._at_most(relative * self._weighed(r2)) + self._ridge_rounding + self.underflow(dtype)
 
     @property
     def dense_rounding(self) -> float:
-        """Bound on the 2-norm of the error of `dense`, and of `dual`: (γ_N + γ_D + 2e) tr H, as in `lab.rounding`."""
+        """Bound on the 2-norm of the error of `dense`, and of `dual`: (γ_N + γ_D + 2e) tr H₀, as in `lab.rounding`."""
         dtype, D = self.theta.dtype, self.theta.shape[0]
         relative = gamma(terms(self.problem), dtype) + gamma(D, dtype) + 2 * self._logit_rounding
-        return self._at_most(relative * self.trace) + self.underflow(dtype)
+        return self._at_most(relative * self.bare_trace) + self._ridge_rounding + self.underflow(dtype)
+
+    @property
+    def _ridge_rounding(self) -> float:
+        """Bound on what rounding makes of ρ diag m, and of adding it, in norm, whatever is known of H₀."""
+        return 4 * torch.finfo(self.theta.dtype).eps * self.problem.ridge * float(self.problem.mask.abs().max())
 
     def rounding_between(self, d: Tensor) -> float:
         """Bound on the 2-norm of the error of D H D, and of D H (D v) for a unit v, D = diag d, d (P, 1).
