@@ -62,25 +62,37 @@ def coefficients(
     Args: features the D columns' names; outputs the K outputs'; units T (D, D), from coefficients to the table's.
     Raises: InputError where the fit is no maximum of a likelihood, or where coefficients are not identified.
     """
-    (D, K), blind = problem.shape, int(problem.loss.ignores_shift)
+    D, blind = problem.shape[0], int(problem.loss.ignores_shift)
     likelihoods = _likelihoods(problem)
     _refuse_separated(problem, theta)
-    free = K - blind
-    T = torch.eye(D, dtype=theta.dtype) if units is None else units.to(theta)
-    contrasts = (theta[:, blind:] - theta[:, :1] * bool(blind)).T @ T.T  # (free, D)
+    T = torch.eye(D, dtype=theta.dtype, device=theta.device) if units is None else units.to(theta)
+    contrasts = (theta[:, blind:] - theta[:, :1] * bool(blind)).T @ T.T  # (K − blind, D)
     problem, theta, back = _centred(problem, theta)
-    T = T @ back
-    H = problem.hessian(theta).view(D, K, D, K)[:, blind:, :, blind:].permute(1, 0, 3, 2).reshape(free * D, free * D)
+    covariance, T = _covariance(problem, theta, likelihoods, features, outputs[blind:]), T @ back
+    found = []
+    for k, output in enumerate(outputs[blind:]):
+        errors = (T @ covariance[k, :, k, :] @ T.T).diagonal().sqrt()
+        rows = zip(features, contrasts[k].tolist(), errors.tolist(), strict=True)
+        found += [Coefficient(name, output, estimate, error) for name, estimate, error in rows]
+    return found
+
+
+def _covariance(
+    problem: Problem, theta: Tensor, likelihoods: float, features: Sequence[str], outputs: Sequence[str]
+) -> Tensor:
+    """I⁻¹ (F, D, F, D) at the fit, for the F outputs that are told of; refuses where it is no maximum or not known."""
+    (D, K), F = problem.shape, len(outputs)
+    H = problem.hessian(theta).view(D, K, D, K)[:, K - F :, :, K - F :].permute(1, 0, 3, 2).reshape(F * D, F * D)
     factor = _identified(H)
     covariance = torch.cholesky_inverse(factor) / likelihoods
-    reach = covariance.diagonal().sqrt().view(free, D) * problem.X.abs().amax(dim=0)
+    reach = covariance.diagonal().sqrt().view(F, D) * problem.X.abs().amax(dim=0)
     if float(reach.max()) > VAGUE:
         k, d = divmod(int(reach.argmax()), D)
         raise InputError(
-            f"coefficients: that of {features[d]} for {outputs[k + blind]} is not identified: its standard error is "
+            f"coefficients: that of {features[d]} for {outputs[k]} is not identified: its standard error is "
             f"{float(reach.max()):.2g} in logits; the data may be separable, or a column nearly depend on others"
         )
-    slope = problem.gradient(theta)[:, blind:].T.reshape(-1)
+    slope = problem.gradient(theta)[:, K - F :].T.reshape(-1)
     step = torch.cholesky_solve(slope[:, None], factor)[:, 0]
     off = float((step.abs() / covariance.diagonal().sqrt()).max())
     if not off <= NEAR:
@@ -88,13 +100,7 @@ def coefficients(
             f"coefficients: training ended {off:.2g} standard errors from the maximum of the likelihood; train on "
             "(optimizer.kind=newton takes the fewest steps); if that never ends, the data may be separable"
         )
-    blocks = covariance.view(free, D, free, D)
-    found = []
-    for k in range(free):
-        errors = (T @ blocks[k, :, k, :] @ T.T).diagonal().sqrt()
-        rows = zip(features, contrasts[k].tolist(), errors.tolist(), strict=True)
-        found += [Coefficient(name, outputs[k + blind], estimate, error) for name, estimate, error in rows]
-    return found
+    return covariance.view(F, D, F, D)
 
 
 def _centred(problem: Problem, theta: Tensor) -> tuple[Problem, Tensor, Tensor]:

@@ -80,6 +80,17 @@ def test_without_the_memory_for_a_proof_chance_is_taken_and_named(rng, monkeypat
     assert holds(found.enclosure, *truth(curvature))
 
 
+def test_chances_of_failure_do_not_add_up_over_steps_that_reach_nothing(rng, monkeypatch):
+    monkeypatch.setattr(plan, "memory", lambda device: 1e5)
+    problem, theta = make_problem(rng, N=60, D=12, K=4, ridge=0.0)
+    before = None
+    for at in descend(problem, theta, 12, 0.1):
+        before = tracking.track(Curvature(problem, at), 3, 1e-17, before)
+        assert not before.settled
+        assert 0 < before.enclosure.chance <= 3e-6
+        assert holds(before.enclosure, *truth(Curvature(problem, at)))
+
+
 def test_what_cannot_be_reached_is_a_state_and_the_intervals_hold(rng):
     problem, theta = make_problem(rng, N=60, D=12, K=4)
     found = tracking.track(Curvature(problem, theta), 4, 1e-17)

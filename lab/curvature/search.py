@@ -103,10 +103,12 @@ class Search:
                 rest, chance = self._by_chance(ritz, low, high), CHANCE
             known, ceiling = ceiling, self._with_trace(ritz, bounds.beyond(len(ritz.values), rest, chance))
             enclosure = certificate.enclose(ritz, ceiling, self.k, rest)
-            # What is not needed is left out, so that chances of failure do not add up from step to step.
+            # What is of no use is left out, so that chances of failure do not add up from step to step.
             if enclosure.width > self.tolerance:
-                ceiling = known.meet(ceiling)
-                enclosure = certificate.enclose(ritz, ceiling, self.k, rest)
+                met = known.meet(ceiling)
+                closer = certificate.enclose(ritz, met, self.k, rest)
+                if not known.chance or closer.width < 0.9 * enclosure.width:
+                    ceiling, enclosure = met, closer
         if widest and enclosure.width > self.tolerance:
             ease = min(max(self.tolerance, 0.02), 0.5)  # nothing parts them: what is left is a bound on the largest
             whole = self._least_by_chance(ritz, 0, ease)
