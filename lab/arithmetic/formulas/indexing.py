@@ -65,3 +65,12 @@ def _index_add(N: number.Exact, a: Array, dim: int, index: Array, src: Array, al
     out = np.moveaxis(a.copy(), dim, 0)
     np.add.at(out, index, np.moveaxis(src * alpha, dim, 0))
     return np.moveaxis(out, 0, dim)
+
+
+@known("constant_pad_nd")
+def _pad(N: number.Exact, a: Array, pad: Sequence[int], value: Any = 0) -> Array:
+    """Pads come in pairs, the last axis's first; a negative one takes away."""
+    pairs = [(0, 0)] * (a.ndim - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
+    kept = a[tuple(slice(max(-left, 0), n - max(-right, 0)) for (left, right), n in zip(pairs, a.shape, strict=True))]
+    wide = [(max(left, 0), max(right, 0)) for left, right in pairs]
+    return np.pad(kept, wide, constant_values=numbers(N, value).item())

@@ -89,6 +89,15 @@ def _logsumexp(N: number.Exact, x: Array, dim: Any = None, keepdim: bool = False
     return inner + (top if keepdim else top.reshape(inner.shape))
 
 
+@known("logcumsumexp")
+def _logcumsumexp(N: number.Exact, x: Array, dim: int) -> Array:
+    """One number after another, as torch does it: no exponential of a later, larger number enters an earlier sum."""
+    rows = list(np.moveaxis(x, dim, 0))
+    for i in range(1, len(rows)):
+        rows[i] = OPERATIONS["logaddexp"](N, rows[i - 1], rows[i])
+    return np.moveaxis(np.stack(rows), 0, dim)
+
+
 @known("_softmax")
 def _softmax(N: number.Exact, x: Array, dim: int, half_to_float: bool = False) -> Array:
     e = OPERATIONS["exp"](N, x - largest(x, dim, True))
