@@ -17,7 +17,7 @@ Here numbers are made and functions named; which tensor operation is which formu
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -123,6 +123,28 @@ class Exact:
     def error(self, x: Any) -> float:
         """Return the bound on a number's rounding error: none here."""
         return 0.0
+
+
+@dataclass(frozen=True)
+class Noting(Exact):
+    """Exact arithmetic that notes the constants which may have come with an error."""
+
+    seen: set[float] = field(default_factory=set)
+
+    def number(self, x: Any, unit: float = 0.0) -> Any:
+        if unit:
+            self.seen.add(float(x))
+        return CONTEXT.mpf(x)
+
+
+@dataclass(frozen=True)
+class Displaced(Exact):
+    """Exact arithmetic in which constants of these values are off by the whole error that they may have come with."""
+
+    of: frozenset[float] = frozenset()
+
+    def number(self, x: Any, unit: float = 0.0) -> Any:
+        return CONTEXT.mpf(x) * (1 + unit) if unit and float(x) in self.of else CONTEXT.mpf(x)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The truth about a bare function at a point: its derivatives by difference quotients of exact numbers."""
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,7 @@ DIRECTED = ("jvp", "vjp", "hvp")
 ORDER_2 = ("hessian", "diagonal", "hvp")
 QUOTIENTS = 300  # difference quotients for one derivative at one point,
 NUMBERS = 3_000_000  # or fewer, so that no more numbers than this are made
+CONSTANTS = 12  # groups of constants that are displaced apart: a function has seldom more of different values
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,15 @@ class Truth:
         tape, (out,) = exact.record(point.of_floating(f), tensors)
         arrays = [exactly(t) for t in tensors]
         which = point.floating.index(point.wrt)
-        replayed = tape.varying(EXACT, which, arrays)
+        self._tape, self._arrays, self._which = tape, arrays, which
         self.budget = max(8, min(QUOTIENTS, NUMBERS // tape.numbers))
         self._slopes: dict[int, tuple[Array, Array]] = {}
         self.point, self.x, self.shape = point, arrays[which], tuple(out.shape)
-        self.f: differences.Function = lambda x: replayed(x)[0]
+        self.f: differences.Function = self._replayed(EXACT)
+
+    def _replayed(self, N: number.Exact) -> differences.Function:
+        replayed = self._tape.varying(N, self._which, self._arrays)
+        return lambda x: replayed(x)[0]
 
     @cached_property
     def value(self) -> Array:
@@ -106,6 +112,26 @@ class Truth:
             return (found, missing) if self.point.rowwise else (found.reshape(T + S), missing.reshape(T + S))
         found, missing = self._spread(_summed(slopes), _either(kinks), chosen)
         return found.reshape(S), missing.reshape(S)
+
+    def constants(self, what: str, direction: Array | None, doubt: Array | None = None) -> Array:
+        """How far the derivative's entries may move with the errors that constants of f came with, to first order.
+
+        Constants of one value are one number on paper, and move together; those of different values do not.
+        """
+        noting = number.Noting()
+        self._replayed(noting)(self.x)
+        values = sorted(noting.seen)
+        base, _ = self.of(what, direction, doubt)
+        moved = np.zeros(base.shape)
+        for group in filter(None, (frozenset(values[i::CONSTANTS]) for i in range(CONSTANTS))):
+            other = copy(self)
+            other.f, other._slopes = self._replayed(number.Displaced(of=group)), {}
+            for kept in ("value", "_rows"):
+                other.__dict__.pop(kept, None)
+            found, _ = other.of(what, direction, doubt)
+            shifts = [number.size(a - b) for a, b in zip(found.flat, base.flat, strict=True)]
+            moved += np.nan_to_num(np.array(shifts)).reshape(base.shape)
+        return moved
 
     def _looked(self, doubt: Array | None, most: int) -> list[int]:
         """Which unit directions to look along: all, or those most in doubt."""

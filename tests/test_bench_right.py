@@ -1,0 +1,83 @@
+"""Right derivations that a judge could take for wrong ones, and the mistakes beside them that it must still see."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+import lab
+from lab.referee import Who
+
+
+class Doublings(lab.Derivation):
+    """f(x) = Σ 2ˣ, its truth written with a logarithm that a machine number holds to 16 digits."""
+
+    shapes = {"x": "n"}
+
+    def value(self, x):
+        return torch.exp(math.log(2) * x).sum()
+
+    def gradient(self, x):
+        return torch.log(torch.full_like(x, 2.0)) * 2**x
+
+
+class ThreeTenths(lab.Derivation):
+    """f(x) = 0.3 Σ x², the constant of the value one of x's own type, that of the derivatives of float64."""
+
+    shapes = {"x": "n"}
+
+    def value(self, x):
+        return (torch.tensor(0.3, dtype=x.dtype) * x**2).sum()
+
+    def gradient(self, x):
+        return 0.6 * x
+
+    def hvp(self, x, v):
+        return 0.6 * v
+
+
+class Smoothed(lab.Derivation):
+    """Label smoothing: (p − 0.9 y − 0.1/k)/n, where the truth's own weights add up to 1 but for rounding."""
+
+    shapes = {"z": "n k", "y": "n labels k"}
+
+    def value(self, z, y):
+        return functional.cross_entropy(z, y, label_smoothing=0.1)
+
+    def gradient(self, z, y):
+        onehot = functional.one_hot(y, z.shape[1]).to(z)
+        return (torch.softmax(z, 1) - 0.9 * onehot - 0.1 / z.shape[1]) / len(z)
+
+
+RIGHT = (Doublings, ThreeTenths, Smoothed)
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+def test_what_is_right_on_paper_is_right(kind):
+    for verdict in lab.check(kind):
+        assert verdict.who in (Who.NOBODY, Who.TORCH), str(verdict)
+        assert "estimated" not in verdict.note
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+def test_and_what_is_wrong_by_little_is_wrong(kind):
+    class Wrong(kind):
+        def gradient(self, *args):
+            right = super().gradient(*args)
+            return right * (1 + 256 * torch.finfo(right.dtype).eps)
+
+    verdicts = [v for v in lab.check(Wrong) if v.what == "gradient"]
+    assert len(verdicts) == 2
+    assert all(v.who is Who.OURS for v in verdicts), [str(v) for v in verdicts]
+
+
+class FewDigits(Doublings):
+    """A logarithm typed in ten digits is a mistake of the formula."""
+
+    def gradient(self, x):
+        return 0.6931471806 * 2**x
+
+
+def test_a_constant_typed_in_few_digits_is_seen_beside_one_that_is_written_in_all():
+    assert [v.who for v in lab.check(FewDigits, dtypes=[torch.float64])] == [Who.OURS]
