@@ -50,7 +50,23 @@ class Smoothed(lab.Derivation):
         return (torch.softmax(z, 1) - 0.9 * onehot - 0.1 / z.shape[1]) / len(z)
 
 
-RIGHT = (Doublings, ThreeTenths, Smoothed)
+class Cholesky(lab.Derivation):
+    """ln det A by A's Cholesky factor: A⁻¹, as by its determinant."""
+
+    shapes = {"A": "d d definite"}
+
+    def value(self, A):
+        return 2 * torch.linalg.cholesky(A).diagonal().log().sum()
+
+    def gradient(self, A):
+        return torch.linalg.inv(A)
+
+    def hvp(self, A, v):
+        inverse = torch.linalg.inv(A)
+        return -inverse @ ((v + v.T) / 2) @ inverse
+
+
+RIGHT = (Doublings, ThreeTenths, Smoothed, Cholesky)
 
 
 @pytest.mark.parametrize("kind", RIGHT)

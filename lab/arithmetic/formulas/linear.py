@@ -7,6 +7,8 @@ import numpy as np
 from lab.arithmetic import number
 from lab.arithmetic.formula import Array, known, mapped, numbers, product, total
 
+STEP = 2.0**-64  # relative: below what rounding leaves of a symmetry, and above the step of a difference quotient
+
 known("mm", "bmm", "matmul")(lambda N, a, b: product(N, a, b))
 known("mv")(lambda N, a, b: product(N, a, b[:, None])[:, 0])
 known("dot", "vdot")(lambda N, a, b: total(N, numbers(N, a) * b))
@@ -131,10 +133,22 @@ def _log_determinant(N: number.Exact, d: Any, n: int) -> Any:
     )
 
 
+def _evened(N: number.Exact, A: Array) -> Array:
+    """(A + Aᵀ)/2 where A is symmetric but for the step of a difference quotient, and elsewhere A as it is.
+
+    LAPACK reads one triangle. Of that the derivative would be twice as much in it and none in the other, while by
+    torch's convention, as on paper, a symmetric A's two halves have an equal share.
+    """
+    v = np.vectorize(N.value, otypes=[object])(A)
+    gap = max(map(number.size, (v - v.T).flat), default=0.0)
+    return (A + A.T) / 2 if 0 < gap <= STEP * max(map(number.size, v.flat)) else A
+
+
 @known("linalg_cholesky_ex")
 def _cholesky(N: number.Exact, A: Array, upper: bool = False, check_errors: bool = False) -> tuple[Array, None]:
     def one(A: Array) -> tuple[Array]:
         n = A.shape[0]
+        A = _evened(N, A)
         L = numbers(N, np.zeros((n, n)))
         for j in range(n):
             L[j, j] = N.apply("sqrt", A[j, j] - N.total(v * v for v in L[j, :j]))
