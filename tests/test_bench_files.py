@@ -156,6 +156,20 @@ BAD = {
         HEAD + RIDGE.replace("    def value", "    def examples(self, rng):\n        yield 1 / 0\n\n    def value"),
         r"mine\.py:\d+: ridge: examples raises .*mine\.py:\d+: ZeroDivisionError",
     ),
+    "a class that raises when it is made": (
+        HEAD
+        + RIDGE.replace(
+            "ridge = Ridge(0.3)", "ridge = Ridge(0.3)\n\n\nclass B(Ridge):\n    def __init__(self): 1 / 0\n"
+        ),
+        r"mine\.py:\d+: B cannot be made: it raises .*mine\.py:\d+: ZeroDivisionError",
+    ),
+    "examples without entries": (
+        HEAD
+        + RIDGE.replace(
+            "    def value", "    def examples(self, rng):\n        yield torch.zeros(0), 1\n\n    def value"
+        ),
+        r"mine\.py:\d+: ridge: examples yields nothing to judge it at",
+    ),
     "nothing derived": (
         HEAD + 'class A(lab.Derivation):\n    shapes = {"x": "d"}\n    def value(self, x): return x.sum()\n',
         r"mine\.py:4: A: nothing was derived",
@@ -180,6 +194,13 @@ def test_a_value_that_raises_is_a_failed_check_with_its_place(mine, capsys):
     out, err = capsys.readouterr()
     assert err == ""
     assert re.search(r"ridge value, float64: WRONG; raises .*mine\.py:\d+: KeyError", out)
+
+
+def test_a_backward_pass_of_a_wrong_number_of_gradients_is_not_placed_in_the_labs_own_lines(mine, capsys):
+    assert main(["check", mine(HEAD + SWISH.replace("return g", "return g, g"))]) == 1
+    said = capsys.readouterr().out
+    assert "raises RuntimeError" in said
+    assert "oracle.py" not in said
 
 
 def test_files_losses_and_statements_go_side_by_side(mine, capsys):

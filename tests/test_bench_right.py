@@ -66,6 +66,18 @@ class Cholesky(lab.Derivation):
         return -inverse @ ((v + v.T) / 2) @ inverse
 
 
+class Counted(lab.Derivation):
+    """f(x) = Σ max(x, 0), its gradient in whole numbers: the right ones, in another type."""
+
+    shapes = {"x": "n"}
+
+    def value(self, x):
+        return x.clamp(min=0).sum()
+
+    def gradient(self, x):
+        return (x > 0).long()
+
+
 RIGHT = (Doublings, ThreeTenths, Smoothed, Cholesky)
 
 
@@ -97,3 +109,43 @@ class FewDigits(Doublings):
 
 def test_a_constant_typed_in_few_digits_is_seen_beside_one_that_is_written_in_all():
     assert [v.who for v in lab.check(FewDigits, dtypes=[torch.float64])] == [Who.OURS]
+
+
+@pytest.mark.parametrize("kind", ["long", "bool"])
+def test_whole_numbers_and_yes_and_no_are_judged_as_numbers(kind):
+    class Typed(Counted):
+        def gradient(self, x):
+            return getattr(super().gradient(x), kind)()
+
+    for verdict in lab.check(Typed):
+        assert verdict.who is Who.NOBODY, str(verdict)
+        assert "where x is" in verdict.note
+
+    class Wrong(Counted):
+        def gradient(self, x):
+            return getattr(x < 0, kind)()
+
+    assert all(v.who is Who.OURS and "raises" not in v.note for v in lab.check(Wrong))
+
+
+def test_an_empty_example_is_passed_over_and_nothing_but_empty_ones_is_refused():
+    class Empty(ThreeTenths):
+        def examples(self, rng):
+            yield torch.zeros(0)
+
+    class EmptyToo(Empty):
+        def examples(self, rng):
+            yield torch.zeros(0, 3)
+            yield torch.ones(2, 3)
+
+    assert all(v.who is Who.NOBODY for v in lab.check(EmptyToo))
+    with pytest.raises(lab.InputError, match="nothing to judge it at"):
+        lab.check(Empty)
+
+
+def test_several_tensors_where_one_is_due_are_told_as_that():
+    class Several(ThreeTenths):
+        def value(self, x):
+            return super().value(x), x
+
+    assert all("must return one tensor, and returned 2" in v.note for v in lab.check(Several))

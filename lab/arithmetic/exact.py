@@ -178,3 +178,10 @@ def record(f: Callable[..., Any], inputs: Sequence[Tensor]) -> tuple[Tape, list[
     if recorder.unknown:
         raise FormulaError(recorder.unknown)
     return recorder.tape, [x.detach() for x in results]
+
+
+def alone(outs: Sequence[Tensor]) -> Tensor:
+    """Return what a function that owes one tensor returned; raises TypeError where it returned several."""
+    if len(outs) != 1:
+        raise TypeError(f"must return one tensor, and returned {len(outs)}")
+    return outs[0]

@@ -62,7 +62,8 @@ class Truth:
 
     def __init__(self, f: Callable[..., Tensor], point: Point) -> None:
         tensors = point.tensors()
-        tape, (out,) = exact.record(point.of_floating(f), tensors)
+        tape, outs = exact.record(point.of_floating(f), tensors)
+        out = exact.alone(outs)
         arrays = [exactly(t) for t in tensors]
         which = point.floating.index(point.wrt)
         self._tape, self._arrays, self._which = tape, arrays, which

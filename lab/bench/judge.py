@@ -34,6 +34,7 @@ SEED = 0
 CONSULTED = 6  # failed examples that a diagnosis has to explain
 DTYPES = (torch.float64, torch.float32)
 CLAIMS = ("value", "gradient", "jacobian", "hessian", "diagonal", "hvp", "jvp", "vjp")
+NOTHING = "examples yields nothing to judge it at; yield tuples of arguments that have entries"
 Claim = Callable[..., Tensor]
 
 
@@ -121,23 +122,25 @@ def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int
             for what, tried in _tried(subject, point, directions):
                 trials[what].append(tried)
         if not any(trials.values()):
-            raise InputError("examples yields nothing to judge it at; yield tuples of arguments")
+            raise InputError(NOTHING)
         for found in filter(None, trials.values()):
             yield _diagnosed(sorted(found, key=_badness, reverse=True))
 
 
 def points(subject: Subject, dtype: torch.dtype, rng: Generator) -> Iterator[Point]:
-    """Yield the points at which a subject is judged.
+    """Yield the points at which a subject is judged: the examples, but for those with no entry to differentiate by.
 
     Raises: InputError where its examples raise, or are no arguments of it.
     """
     try:
         for example in subject.examples(rng):
-            yield _point(subject, example, dtype)
+            point = _point(subject, example, dtype)
+            if point.x.numel():
+                yield point
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"examples {_place(error)}") from error
+        raise InputError(f"examples {place(error)}") from error
 
 
 def _point(subject: Subject, example: Any, dtype: torch.dtype) -> Point:
@@ -237,14 +240,15 @@ def _shape_dispute(
 def _raised(what: str, point: Point, error: Exception) -> Verdict:
     """A claim that raises is a failed check, with the place where it did."""
     dtype = str(point.x.dtype).removeprefix("torch.")
-    return Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, _place(error))
+    return Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, place(error))
 
 
-def _place(error: Exception) -> str:
+def place(error: Exception) -> str:
     """What was raised and where in the user's own lines: "raises my_loss.py:12: TypeError: …"."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "/torch/" not in f.filename]
     here = Path(__file__).parents[1]
-    theirs = [f for f in frames if Path(f.filename).parent not in (here / "bench", here / "arithmetic")]
+    ours = (here / "bench", here / "arithmetic", here / "oracle.py")
+    theirs = [f for f in frames if not {Path(f.filename), Path(f.filename).parent}.intersection(ours)]
     at = f"{theirs[-1].filename}:{theirs[-1].lineno}: " if theirs else ""
     return f"raises {at}{type(error).__name__}: {' '.join(str(error).split())}"
 

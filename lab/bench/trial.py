@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from lab.arithmetic import differences, exact, number
+from lab.arithmetic.formula import numbers
 from lab.arithmetic.truth import Point, Truth, exactly
 from lab.loss import Loss
 from lab.referee import Dispute, Verdict, Who
@@ -73,7 +74,8 @@ def compare(
     Raises: exact.FormulaError where ours cannot be replayed; whatever f raises.
     """
     tensors = [*point.tensors(), *([direction] if direction is not None else [])]
-    tape, (ours,) = exact.record(point.of_floating(f), tensors)
+    tape, outs = exact.record(point.of_floating(f), tensors)
+    ours = exact.alone(outs)
     arrays = [exactly(t) for t in tensors]
     doubt = _doubt(ours, parties, truth)
     true, missing = truth.of(what, arrays[-1] if direction is not None else None, doubt)
@@ -81,11 +83,14 @@ def compare(
     if shape != true.shape and not fits(shape, true.shape, what, truth):
         return f"has shape {shape} where {true.shape} is due"
     info = torch.finfo(point.x.dtype)
-    full = tape.replay(number.Running(info.eps / 2, info.tiny), *arrays)[0].reshape(true.shape)
+    running = number.Running(info.eps / 2, info.tiny)
+    full = numbers(running, tape.replay(running, *arrays)[0]).reshape(
+        true.shape
+    )  # of whole numbers, or yes and no, too
     replayed, rounding = _parts(full)
     constants = np.zeros(true.shape)
     if _unexplained(replayed, true, constants):
-        constants = _parts(tape.replay(CONSTANTS, *arrays)[0].reshape(true.shape))[1]
+        constants = _parts(numbers(CONSTANTS, tape.replay(CONSTANTS, *arrays)[0]).reshape(true.shape))[1]
         left = _unexplained(replayed, true, constants)
         # A constant is a few units of rounding off: what has lost half of its digits is not its doing.
         if 0 < left <= info.eps**0.5 * max(map(number.size, true.flat)):

@@ -71,7 +71,8 @@ def subjects(path: Path) -> Iterator[tuple[str, Subject]]:
     for name, thing, line in found:
         try:
             for subject in _of(thing):
-                next(judge.points(subject, torch.float64, torch.Generator().manual_seed(judge.SEED)), None)
+                if next(judge.points(subject, torch.float64, torch.Generator().manual_seed(judge.SEED)), None) is None:
+                    raise InputError(judge.NOTHING)
                 yield name, subject
         except InputError as error:
             raise InputError(f"{path}:{line}: {name}: {error}") from None
@@ -131,6 +132,8 @@ def _made(kind: type[Any], path: Path, line: int) -> Any:
             f"{path}:{line}: {kind.__name__} cannot be made without arguments ({error}); give them defaults, or make "
             f"one at the top level of the file: mine = {kind.__name__}(…)"
         ) from None
+    except Exception as error:
+        raise InputError(f"{path}:{line}: {kind.__name__} cannot be made: it {judge.place(error)}") from None
 
 
 def _line(kind: type[Any]) -> int:
