@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 import lab
+from lab.bench import conduct
 from lab.referee import Who
 
 
@@ -149,3 +150,35 @@ def test_several_tensors_where_one_is_due_are_told_as_that():
             return super().value(x), x
 
     assert all("must return one tensor, and returned 2" in v.note for v in lab.check(Several))
+
+
+@pytest.mark.parametrize("what", ["value", "gradient", "hvp"])
+def test_who_writes_into_its_argument_is_told_so_though_the_numbers_be_right(what):
+    class Writes(ThreeTenths):
+        pass
+
+    def written(self, x, *v):
+        right = getattr(ThreeTenths, what)(self, x, *v)
+        (*v, x)[0].mul_(0.5)
+        return right
+
+    setattr(Writes, what, written)
+    wrong = [v for v in lab.check(Writes) if not v.passed]
+    assert wrong
+    assert all(v.what in (what, "gradient") for v in wrong)
+    assert all(f"writes into its argument {'direction' if what == 'hvp' else 'x'}" in v.note for v in wrong)
+
+
+@pytest.mark.parametrize("what", ["value", "gradient"])
+def test_what_is_another_number_at_every_call_is_told_so(what):
+    class Random(ThreeTenths):
+        pass
+
+    setattr(Random, what, lambda self, x: getattr(ThreeTenths, what)(self, x) + torch.rand_like(x).sum())
+    wrong = [v for v in lab.check(Random) if not v.passed]
+    assert wrong
+    assert all("other numbers each time" in v.note for v in wrong)
+
+
+def test_what_is_no_number_at_every_call_is_the_same_at_every_call():
+    conduct.require(lambda x: torch.log(x), (torch.tensor([-1.0, 2.0, math.nan, 0.0]),), ("x",))

@@ -32,7 +32,7 @@ errors stability pairs pytest_plugin verb launcher arithmetic.number report.math
 report.plot study.table
 files seeds verbs inputs oracle spectrum curvature.ritz record catalog sheet picture.palette study.expression
 curvature.bounds curvature.krylov csvfile derivation arithmetic.formula arithmetic.differences bench.template
-events.frame events.server picture.canvas
+bench.conduct events.frame events.server picture.canvas
 dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary picture.counts study.metrics
 datasets losses models problem board arithmetic.tape preparation.split preparation.recipe events.writer launchers
 rounding optimizer loop arithmetic.exact preparation.data spread study.crew study.display study.worker curvature.density

@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from lab import inputs
 from lab.arithmetic import exact
 from lab.arithmetic.truth import DIRECTED, Point, Truth, exactly
-from lab.bench import trial
+from lab.bench import conduct, trial
 from lab.bench.routes import Routes
 from lab.bench.trial import Trial
 from lab.derivation import Derivation
@@ -156,8 +156,10 @@ def _point(subject: Subject, example: Any, dtype: torch.dtype) -> Point:
 def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str, Trial]]:
     truth: Truth | None = None
     why, routes = "", subject.routes(point)
+    reads = subject.owner is None or issubclass(subject.owner, Derivation)
     with torch.no_grad():
         try:
+            conduct.require(subject.f, point.args, point.names, reads)
             truth = Truth(subject.f, point)
         except exact.FormulaError as error:
             why = str(error)
@@ -167,6 +169,8 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
         for what, claim in subject.claims.items():
             direction = _direction(what, subject, point, rng)
             try:
+                given = point.args if direction is None else (*point.args, direction)
+                conduct.require(claim, given, point.names, reads)
                 if truth is None:
                     raise exact.FormulaError(why)
                 yield what, _trial(what, claim, subject, truth, routes, direction)
@@ -238,9 +242,10 @@ def _shape_dispute(
 
 
 def _raised(what: str, point: Point, error: Exception) -> Verdict:
-    """A claim that raises is a failed check, with the place where it did."""
+    """A claim that raises is a failed check, with the place where it did; so is one that cannot be judged."""
+    note = str(error) if isinstance(error, conduct.MisconductError) else place(error)
     dtype = str(point.x.dtype).removeprefix("torch.")
-    return Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, place(error))
+    return Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, note)
 
 
 def place(error: Exception) -> str:
