@@ -164,10 +164,10 @@ def test_a_sharpness_that_rounding_hides_has_no_share(known, dtype, rng):
     assert readings["stability/certainty"].startswith("not converged") != known
 
 
-def spread_of(values, rng, depth=12):
+def spread_of(values, rng, depth=12, vectors=4):
     n = len(values)
     Q = torch.linalg.qr(torch.randn(n, n, generator=rng, dtype=F64)).Q
-    return density.sample(lambda V: (Q * values) @ (Q.T @ V), n, values, 4, depth, 3, 1e-3)
+    return density.sample(lambda V: (Q * values) @ (Q.T @ V), n, values, vectors, depth, 3, 1e-3)
 
 
 def test_shares_of_eigenvalues_are_in_their_intervals(rng):
@@ -184,12 +184,14 @@ def test_shares_of_eigenvalues_are_in_their_intervals(rng):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
-def test_fewer_parameters_than_directions_have_shares_too(n, rng):
-    values = torch.rand(n, dtype=F64, generator=rng) + 0.5
-    found = spread_of(values, rng)
-    lower, upper = found.above(0.25)
-    assert lower <= 1.0 <= upper
-    assert found.nodes.shape == (n, n)
+def test_more_directions_than_parameters_narrow_what_sampling_adds(n, rng):
+    values = torch.arange(1.0, n + 1, dtype=F64)
+    few, many = spread_of(values, rng), spread_of(values, rng, vectors=400)
+    assert few.nodes.shape == (4, n)
+    assert many.spread == pytest.approx(few.spread / 10)
+    for x in (0.5, 1.5, 2.5, 3.5):
+        lower, upper = many.above(x)
+        assert lower <= float((values > x).double().mean()) <= upper
 
 
 def test_the_probes_log_their_readings(tiny, tmp_path):

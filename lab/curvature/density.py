@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lab.curvature.krylov import Product, random_block
+from lab.curvature.krylov import Product
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ def sample(product: Product, P: int, like: Tensor, vectors: int, depth: int, see
     The products of all directions are taken together. Args: like a tensor of H's dtype and device; chance the
     probability with which `above` may fail at any level.
     """
-    v = random_block(P, vectors, seed, like)
+    # More directions than dimensions are drawn too where they are asked for: each is for itself.
+    generator = torch.Generator().manual_seed(seed)
+    v = torch.randn(P, vectors, generator=generator, dtype=torch.float64).to(like)
     v = v / v.norm(dim=0)
     m, bases, vectors = min(depth, P), [v], v.shape[1]  # of a small P there are no more than P of them
     alpha, beta = like.new_zeros(vectors, m), like.new_zeros(vectors, m)
