@@ -11,6 +11,7 @@ from conftest import make_problem
 from lab import launch, stability
 from lab.curvature import density, plan
 from lab.curvature.operator import Curvature
+from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.models.linear import Linear
 from lab.probe import Step
@@ -45,6 +46,26 @@ def test_every_decrease_is_within_its_envelope(problem_and_theta, far, rng):
         foretold = found["step/predicted_decrease"]
         assert found["step/predicted_decrease/lower"] <= foretold + 1e-15 * abs(foretold)
         assert found["step/predicted_decrease/upper"] >= foretold - 1e-15 * abs(foretold)
+
+
+@pytest.mark.parametrize(("dtype", "far"), [(torch.float32, 120.0), (torch.float32, 1e8), (F64, 800.0), (F64, 1e18)])
+def test_a_saturated_row_that_comes_back_is_within_its_envelope(dtype, far):
+    X = torch.tensor([[1.0], [1.0]], dtype=dtype)
+    problem = Problem(Sigmoid(), Linear(), X, torch.tensor([[0.0], [0.0]], dtype=dtype))
+    theta = torch.full((1, 1), -far, dtype=dtype)  # σ and σ(1 − σ) are 0 in this precision, the gradient is too
+    found = Descent().measure(step_from(problem, theta, -theta))
+    assert found["step/actual_decrease"] == -far
+    assert found["step/predicted_decrease/lower"] <= -far
+    assert found["check/decrease"].passed, str(found["check/decrease"])
+    assert found["check/decrease"].ratio == 0
+
+
+def test_a_decrease_that_is_too_much_is_convicted_however_far_the_step():
+    problem = Problem(Sigmoid(), Linear(), torch.ones(1, 1, dtype=F64), torch.ones(1, 1, dtype=F64))
+    theta, after = torch.full((1, 1), -1e4, dtype=F64), torch.full((1, 1), 1e4, dtype=F64)
+    step = step_from(problem, theta, after)
+    assert Descent().measure(step)["check/decrease"].passed
+    assert not Descent().measure(replace(step, gradient=step.gradient / 4))["check/decrease"].passed
 
 
 @dataclass(frozen=True)

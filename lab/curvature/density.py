@@ -54,7 +54,7 @@ def sample(product: Product, P: int, like: Tensor, vectors: int, depth: int, see
     generator = torch.Generator().manual_seed(seed)
     v = torch.randn(P, vectors, generator=generator, dtype=torch.float64).to(like)
     v = v / v.norm(dim=0)
-    m, bases, vectors = min(depth, P), [v], v.shape[1]  # of a small P there are no more than P of them
+    m, bases = min(depth, P), [v]
     alpha, beta = like.new_zeros(vectors, m), like.new_zeros(vectors, m)
     for j in range(m):
         w = product(bases[j])

@@ -7,7 +7,8 @@ Envelope  φ(t) = L₀(θ + tΔ), L₀ without the ridge, has e^{−δt} φ″(0
           c(δ) = (e^δ − δ − 1)/δ² = Σ_k δ^k/(k + 2)!,
               c(−δ) ΔᵀH₀Δ ≤ L₀(θ₊) − L₀(θ) − ∇L₀ᵀΔ ≤ c(δ) ΔᵀH₀Δ,
           and the ridge adds its ½ρ‖m∘Δ‖² exactly. A decrease outside by more than rounding convicts one of value,
-          gradient and Hessian product: no automatic differentiation has a part in it.
+          gradient and Hessian product: no automatic differentiation has a part in it. What of H₀ is below the smallest
+          number is a part of the upper bound: e^δ may make much of it, as where a row saturated and comes back.
 
 Source    Bach, Self-concordant analysis for logistic regression, Electron. J. Statist. 4 (2010), prop. 1.
 """
@@ -36,12 +37,15 @@ class Descent(Probe):
         bend = float((move * step.problem.hvp(step.theta, move)).sum())
         actual = float(step.value - step.problem.value(step.after))
         readings: dict[str, Reading] = {"step/predicted_decrease": -slope - bend / 2, "step/actual_decrease": actual}
-        delta = Curvature(step.problem, step.theta).log_change(step.after)
-        if not math.isfinite(delta):
+        curvature = Curvature(step.problem, step.theta)
+        delta = curvature.log_change(step.after)
+        if not (math.isfinite(delta) and math.isfinite(actual) and math.isfinite(bend)):
             return readings
         held = step.problem.ridge * float((step.problem.mask * move.square()).sum())
         bare = max(bend - held, 0.0)
-        lower, upper = (-slope - held / 2 - (bare and remainder(sign * delta) * bare) for sign in (1, -1))
+        most = bare + curvature.underflow(move.dtype) * float(move.double().square().sum())
+        least = -slope - held / 2
+        lower, upper = (least - (h and remainder(d) * h) for h, d in ((most, delta), (bare, -delta)))
         return {
             **readings,
             "step/predicted_decrease/lower": lower,
@@ -63,7 +67,7 @@ def _judge(step: Step, move: Tensor, actual: float, lower: float, upper: float, 
     dtype = str(step.theta.dtype)[6:]
     if outside <= 0:
         return Verdict("decrease", "L", 0.0, (), actual, nearest, 0.0, dtype=dtype)
-    allowed = _rounding(step, move, delta)
+    allowed = _rounding(step, move, delta if actual < lower else -delta)
     ratio = outside / allowed if allowed else math.inf
     if ratio <= 1:
         return Verdict("decrease", "L", ratio, (), actual, nearest, allowed, dtype=dtype)
@@ -72,7 +76,7 @@ def _judge(step: Step, move: Tensor, actual: float, lower: float, upper: float, 
 
 
 def _rounding(step: Step, move: Tensor, delta: float) -> float:
-    """What rounding can do to the decrease and to the ends of its envelope."""
+    """What rounding can do to the decrease and to the end of its envelope that c(δ) makes."""
     assert step.after is not None
     problem, theta, size = step.problem, step.theta, move.abs()
     values = rounding.value_bound(problem, theta) + rounding.value_bound(problem, step.after)
@@ -81,4 +85,5 @@ def _rounding(step: Step, move: Tensor, delta: float) -> float:
     slope = float((rounding.gradient_bound(problem, theta) * size).sum() + unit * (step.gradient.abs() * size).sum())
     slope += float((step.gradient.abs() * step.after.abs()).sum()) * rounding.gamma(2, theta.dtype)
     bend = rounding.hvp_bound(problem, theta, move) + unit * problem.hvp(theta, move).abs()
-    return values + slope + max(remainder(delta), 0.5) * float((bend * size).sum())
+    bent = float((bend * size).sum())
+    return values + slope + (bent and max(remainder(delta), 0.5) * bent)
