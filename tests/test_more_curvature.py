@@ -28,7 +28,7 @@ def step_from(problem, theta, after):
     return Step(0, problem, problem, None, theta, value, gradient, after, 0.1)
 
 
-@pytest.mark.parametrize("delta", [-30.0, -1.0, -0.999, -1e-3, -1e-12, 0.0, 1e-9, 0.5, 1.0, 30.0])
+@pytest.mark.parametrize("delta", [-1e300, -1e160, -30.0, -1.0, -0.999, -1e-3, -1e-12, 0.0, 1e-9, 0.5, 1.0, 30.0])
 def test_the_remainder_is_accurate_at_every_size(delta):
     with mpmath.workdps(60):
         x = mpmath.mpf(delta)
@@ -48,7 +48,7 @@ def test_every_decrease_is_within_its_envelope(problem_and_theta, far, rng):
         assert found["step/predicted_decrease/upper"] >= foretold - 1e-15 * abs(foretold)
 
 
-@pytest.mark.parametrize(("dtype", "far"), [(torch.float32, 120.0), (torch.float32, 1e8), (F64, 800.0), (F64, 1e18)])
+@pytest.mark.parametrize(("dtype", "far"), [(torch.float32, 120.0), (torch.float32, 1e8), (F64, 800.0), (F64, 1e300)])
 def test_a_saturated_row_that_comes_back_is_within_its_envelope(dtype, far):
     X = torch.tensor([[1.0], [1.0]], dtype=dtype)
     problem = Problem(Sigmoid(), Linear(), X, torch.tensor([[0.0], [0.0]], dtype=dtype))
@@ -58,6 +58,16 @@ def test_a_saturated_row_that_comes_back_is_within_its_envelope(dtype, far):
     assert found["step/predicted_decrease/lower"] <= -far
     assert found["check/decrease"].passed, str(found["check/decrease"])
     assert found["check/decrease"].ratio == 0
+
+
+def test_where_rounding_has_no_finite_bound_nothing_is_convicted(rng):
+    X = torch.tensor([[1.2041e149, 1.0], [1.4038e150, 1.0], [-8.4039e148, 1.0]], dtype=F64)
+    problem = Problem(Softmax(label_smoothing=0.5), Linear(), X, torch.tensor([1, 0, 0]), outputs=3)
+    theta = torch.tensor([[3.4601e148, 9.7353e147, -4.4336e148], [-1.0, -0.7, -0.6]], dtype=F64)
+    for _ in range(20):
+        after = theta * (1 + 0.01 * torch.randn(theta.shape, generator=rng, dtype=F64))
+        found = Descent().measure(step_from(problem, theta, after))
+        assert found["check/decrease"].ratio == 0, str(found["check/decrease"])
 
 
 def test_a_decrease_that_is_too_much_is_convicted_however_far_the_step():

@@ -39,9 +39,10 @@ class Descent(Probe):
         readings: dict[str, Reading] = {"step/predicted_decrease": -slope - bend / 2, "step/actual_decrease": actual}
         curvature = Curvature(step.problem, step.theta)
         delta = curvature.log_change(step.after)
-        if not (math.isfinite(delta) and math.isfinite(actual) and math.isfinite(bend)):
+        if not all(map(math.isfinite, (delta, actual, slope, bend))):
             return readings
-        held = step.problem.ridge * float((step.problem.mask * move.square()).sum())
+        ridge = step.problem.ridge
+        held = ridge and ridge * float((step.problem.mask * move.square()).sum())  # 0 whatever overflows
         bare = max(bend - held, 0.0)
         most = bare + curvature.underflow(move.dtype) * float(move.double().square().sum())
         least = -slope - held / 2
@@ -58,7 +59,7 @@ def remainder(delta: float) -> float:
     """c(δ) = (e^δ − δ − 1)/δ², for δ of either sign, to full accuracy near 0; ∞ beyond what a float holds."""
     if abs(delta) < 1:
         return math.fsum(delta**k / math.factorial(k + 2) for k in range(20))
-    return (math.exp(delta) - delta - 1) / delta**2 if delta < 700 else math.inf
+    return (math.exp(delta) - delta - 1) / delta / delta if delta < 700 else math.inf
 
 
 def _judge(step: Step, move: Tensor, actual: float, lower: float, upper: float, delta: float) -> Verdict:
@@ -86,4 +87,5 @@ def _rounding(step: Step, move: Tensor, delta: float) -> float:
     slope += float((step.gradient.abs() * step.after.abs()).sum()) * rounding.gamma(2, theta.dtype)
     bend = rounding.hvp_bound(problem, theta, move) + unit * problem.hvp(theta, move).abs()
     bent = float((bend * size).sum())
-    return values + slope + (bent and max(remainder(delta), 0.5) * bent)
+    allowed = values + slope + (bent and max(remainder(delta), 0.5) * bent)
+    return math.inf if math.isnan(allowed) else allowed  # ∞·0: a bound that overflows allows everything
