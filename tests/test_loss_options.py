@@ -252,3 +252,18 @@ def test_class_indices_do_not_tell_how_many_classes_there_are(rng):
     p, _ = drawn("index", rng)
     with pytest.raises(ValueError, match=r"give Problem\(…, outputs=K\)"):
         replace(p, outputs=None)
+
+
+@pytest.mark.parametrize("share", [0.3, 1e-3, 1e-9, 1e-300, 0.0])
+def test_ones_of_little_weight_are_judged_by_all_their_digits(share, rng):
+    loss = Sigmoid(pos_weight=(share, 2.0))
+    z = 3 * torch.randn(6, 2, generator=rng, dtype=torch.float64)
+    y = torch.tensor([[1.0, 1.0]] * 3 + [[0.0, 0.0], [0.25, 0.5], [1.0, 0.0]], dtype=torch.float64)
+    ones = y[:3], z[:3]
+    truth = share * torch.log1p(torch.exp(-ones[1][:, 0])) + 2 * torch.log1p(torch.exp(-ones[1][:, 1]))
+    assert torch.allclose(loss.reference(ones[1], ones[0]), truth, rtol=1e-15, atol=0)
+    assert torch.allclose(loss.reference(z, y), loss.value(z, y), rtol=1e-14, atol=0)
+    one = Problem(Sigmoid(pos_weight=(share,)), Linear(), torch.ones(1, 1).double(), torch.ones(1, 1).double())
+    theta = torch.full((1, 1), 0.3, dtype=torch.float64)
+    assert judge_gradient(one, theta, one.gradient(theta)).ratio <= 1
+    assert judge_hessian(one, theta, one.hessian(theta)).ratio <= 1

@@ -130,11 +130,23 @@ class Sigmoid(Loss):
         return torch.diag_embed(self.diagonal(z, y).sqrt())
 
     def reference(self, z: Tensor, y: Tensor) -> Tensor:
-        """torch's own binary cross-entropy with logits, summed (or averaged) over the labels, (N,)."""
+        """torch's own binary cross-entropy with logits, summed (or averaged) over the labels, (N,).
+
+        torch weighs by (ρ − 1)y + 1, of which a small ρ has few digits left. With ones and zeros exchanged it is
+        (1/ρ − 1)(1 − y) + 1, in which nothing cancels; ℓ is ρ times that.
+        """
         y, v = self._weights(z, y)
-        rho = None if self.pos_weight is None else vector("pos_weight", self.pos_weight, z).to(z.dtype)
         weight = None if v is None else v.to(z.dtype)
-        entries = functional.binary_cross_entropy_with_logits(z, y, weight, pos_weight=rho, reduction="none")
+        if self.pos_weight is None:
+            entries = functional.binary_cross_entropy_with_logits(z, y, weight, reduction="none")
+        else:
+            rho = vector("pos_weight", self.pos_weight, z).to(z.dtype)
+            small = (rho < 0.5) & rho.reciprocal().isfinite()
+            t, ones = torch.where(small, -z, z), torch.where(small, 1 - y, y)
+            ratio, scale = torch.where(small, 1 / rho, rho), torch.where(small, rho, 1.0)
+            entries = scale * functional.binary_cross_entropy_with_logits(
+                t, ones, weight, pos_weight=ratio, reduction="none"
+            )
         return entries.mean(dim=1) if self.average else entries.sum(dim=1)
 
     def encode(self, labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
