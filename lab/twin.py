@@ -3,8 +3,10 @@
 Two right implementations drift too, by rounding, which training may damp or amplify, and by how much depends on the
 optimizer as much as on the loss. So the allowance is measured: a third copy, the shadow, is trained by the hand-derived
 gradient with every entry displaced, in a random direction, by all that rounding can do to it (both bounds of
-`lab.rounding`: ours and autograd's). What the shadow drifts is what rounding can do to this run; the twin, whose own
-rounding is mostly far smaller, has parted for another reason when it drifts further.
+`lab.rounding`: ours and autograd's). So is the Hessian where an optimizer asks for it, on its own range: what rounding
+makes of a zero eigenvalue no optimizer uses. And each step rounds: a θ₊ = θ + Δ comes to γ₂|θ₊|, and Δ, of which most
+optimizers make no more than sixteen operations, to γ₁₆|Δ|. What the shadow drifts is what rounding can do to this run;
+the twin, whose own rounding is mostly far smaller, has parted for another reason when it drifts further.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,18 +16,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lab import oracle
+from lab import oracle, spectrum
 from lab.loop import Visit, walk
-from lab.optimizer import Stepper
+from lab.optimizer import Objective, Stepper
 from lab.problem import Problem
 from lab.referee import Verdict, compare
-from lab.rounding import gradient_bound
+from lab.rounding import gamma, gradient_bound, hessian_bound
 from lab.seeds import stream
+from lab.stability import Stability
 
 
 @dataclass(frozen=True)
 class Jittered:
-    """A problem whose gradient is displaced by its own rounding bound, with signs drawn for each step."""
+    """A problem whose derivatives are displaced by their own rounding bounds, with signs drawn for each step."""
 
     problem: Problem
     seed: int
@@ -38,12 +41,48 @@ class Jittered:
     def value_and_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """L(θ), and ∇L(θ) with each entry moved up or down by its bound."""
         value, gradient = self.problem.value_and_gradient(theta)
-        signs = torch.tensor(stream(self.seed, "jitter", self.t).choice([-1.0, 1.0], theta.shape)).to(theta)
-        return value, gradient + signs * 2 * gradient_bound(self.problem, theta)
+        return value, gradient + _signs(self.seed, "jitter", self.t, theta) * 2 * gradient_bound(self.problem, theta)
 
     def hessian(self, theta: Tensor) -> Tensor:
-        """∇²L(θ), as it is."""
-        return self.problem.hessian(theta)
+        """∇²L(θ), symmetrically moved on its range by twice its bounds."""
+        H, bound = self.problem.hessian(theta), hessian_bound(self.problem, theta)
+        lower = torch.tril(_signs(self.seed, "jitter of H", self.t, H) * 2 * bound)
+        found = spectrum.dense(H, vectors=True)
+        assert found.vectors is not None
+        V = found.vectors[:, found.values.abs() > found.radius]
+        return H + V @ (V.T @ (lower + torch.tril(lower, -1).T) @ V) @ V.T
+
+
+class Rounding:
+    """A stepper whose every step is displaced by what rounding in an optimizer's own operations can come to."""
+
+    def __init__(self, stepper: Stepper) -> None:
+        self._stepper = stepper
+
+    @property
+    def lr(self) -> float | None:
+        return self._stepper.lr
+
+    @property
+    def stability(self) -> Stability | None:
+        return self._stepper.stability
+
+    def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
+        assert isinstance(objective, Jittered)
+        after = self._stepper.step(objective, theta, gradient)
+        size = gamma(2, theta.dtype) * after.abs() + gamma(16, theta.dtype) * (after - theta).abs()
+        return after + _signs(objective.seed, "jitter of a step", objective.t, theta) * size
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._stepper.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._stepper.load_state_dict(state)
+
+
+def _signs(seed: int, purpose: str, t: int, like: Tensor) -> Tensor:
+    """±1, drawn for this purpose and step, in the shape of `like`."""
+    return torch.tensor(stream(seed, purpose, t).choice([-1.0, 1.0], like.shape)).to(like)
 
 
 class Lockstep:
@@ -62,7 +101,7 @@ class Lockstep:
         """Begin at θ at step `start`, or where `state`, from a checkpoint, left off."""
         saved = state or {"twin": {"theta": theta}, "shadow": {"theta": theta}, "parted": None}
         self.parted: int | None = saved["parted"]
-        self._steppers = {name: new_stepper(theta) for name in ("twin", "shadow")}
+        self._steppers: dict[str, Stepper] = {"twin": new_stepper(theta), "shadow": Rounding(new_stepper(theta))}
         for name, stepper in self._steppers.items():
             if "optimizer" in saved[name]:
                 stepper.load_state_dict(saved[name]["optimizer"])

@@ -18,3 +18,29 @@ def test_a_twin_names_the_first_step_at_which_it_parts(tiny, tmp_path, monkeypat
     assert heard.said[0].startswith("step 1: twin disagrees with autograd at theta[")
     assert run.metrics.rows[0]["check/twin"] == 0
     assert run.folder.load_checkpoint()[1]["lockstep"]["parted"] == 1
+
+
+def test_the_rounding_of_an_optimizer_s_own_steps_is_allowed(tmp_path):
+    data = {"kind": "synthetic", "task": "binary", "n": 12, "d": 1, "separable": True, "seed": 95, "standardize": False}
+    loss = {"kind": "softmax", "label_smoothing": 1e-6, "reduction": "sum"}
+    optimizer = {"kind": "adamw", "lr": 1.0, "amsgrad": True, "eps": 1e-12, "weight_decay": 0.1}
+    fixed = {"ridge": 0.01, "seed": 679, "steps": 10, "probes": {}, "twin": "autograd"}
+    run = start({"data": data | {"validation": 0.5}, "loss": loss, "optimizer": optimizer, **fixed}, tmp_path)
+    assert run.status == "finished", run.folder.status()
+    assert max(run.metrics["twin/allowed"]) < 1e-12
+
+
+def test_the_rounding_of_a_hessian_is_allowed_where_a_step_solves_with_it(tmp_path):
+    data = {"kind": "synthetic", "task": "multiclass", "n": 30, "d": 3, "k": 3, "seed": 1}
+    fixed = {"init": 5.0, "steps": 2, "probes": {}, "twin": "autograd", "loss": {"kind": "softmax"}}
+    for seed in range(4):
+        run = start({"data": data, "optimizer": {"kind": "newton"}, "seed": seed, **fixed}, tmp_path)
+        assert run.status == "finished", run.folder.status()
+        assert max(run.metrics["twin/allowed"]) < 1e-5
+
+
+def test_a_wrong_hessian_parts_the_twin_where_a_step_solves_with_it(tiny, tmp_path, monkeypatch):
+    plant(monkeypatch, "hessian", lambda H: H * (1 + 1e-6))
+    run = start({**tiny, "optimizer": {"kind": "newton"}, "twin": "autograd", "probes": {}}, tmp_path)
+    assert run.status == "failed"
+    assert run.folder.load_checkpoint()[1]["lockstep"]["parted"] == 1
