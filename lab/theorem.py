@@ -174,6 +174,11 @@ def rule(name: str, theorem: Theorem, trail: Trail, conditions: tuple[Condition,
     return Ruling(name, outcome, conditions, evidence)
 
 
+def over(figures: Tensor, bounds: Tensor) -> Tensor:
+    """figures/bounds, each (n,); nothing over a bound of nothing, as on data that are all 0, is 0."""
+    return torch.where((figures <= 0) & (bounds == 0), 0.0, figures / bounds)
+
+
 def at_most(what: str, figures: Tensor, bound: float, t: Tensor, of: str) -> Evidence:
     """Evidence that no figure (n,), measured at steps t, is above the bound; a figure that is nan counts as above.
 

@@ -130,6 +130,19 @@ def test_a_contraction_faster_than_promised_is_no_failure(configs, tmp_path):
     assert rate.contraction("", slow, -0.5, 0.2, 0.0).holds is True
 
 
+@pytest.mark.parametrize("init", [0.0, 1.0])
+def test_data_that_are_all_0_make_no_theorem_fail(init, tmp_path):
+    """A single training row, standardised, is 0 in every column: loss and curvature stand still."""
+    data = {"kind": "synthetic", "task": "binary", "n": 2, "d": 2, "validation": 0.5, "intercept": False}
+    names = catalog.names("theorems")
+    made_of = {"data": data, "loss": {"kind": "softmax"}, "init": init, "steps": 4, "theorems": names}
+    run = launch.train({**made_of, "optimizer": {"kind": "sgd", "lr": 0.1}, "probes": {}}, runs=tmp_path)
+    assert run.status == "finished", run.folder.status()
+    last = run.metrics.rows[-1]
+    assert last["theorem/self_bound/verdict"] == last["theorem/bohning_bound/verdict"] == "held"
+    assert last["theorem/zero_start/verdict"] == ("does not apply here" if init else "held")
+
+
 def test_tensorboard_shows_the_verdicts_as_a_table_with_its_cells_as_they_stand():
     from markdown import markdown
 

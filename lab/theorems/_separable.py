@@ -63,7 +63,7 @@ def separable(setting: Setting) -> Condition:
     from scipy.optimize import linprog
 
     A = differences(setting.problem, setting.loss).numpy()
-    A = A / abs(A).max()
+    A = A / (abs(A).max() or 1.0)  # of data that are all 0 there is nothing to scale
     rows, P = A.shape
 
     found = linprog(
@@ -86,7 +86,7 @@ def has_minimum(setting: Setting) -> Condition:
     if problem.ridge and bool((problem.mask == 1).all()):
         return Condition("the loss has a minimum", True, f"ρ = {problem.ridge:g}")
     A = differences(problem, setting.loss).numpy()
-    A = A / abs(A).max()
+    A = A / (abs(A).max() or 1.0)  # of data that are all 0 there is nothing to scale
     found = linprog(-A.sum(axis=0), A_ub=-A, b_ub=0 * A[:, 0], bounds=[(-1, 1)] * A.shape[1], method="highs")
     total = -float(found.fun)
     return Condition("the loss has a minimum: the rows overlap", total < 1e-9, f"separating sum {total:.2g}")

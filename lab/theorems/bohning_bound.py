@@ -18,7 +18,7 @@ import torch
 from lab.evidence import Evidence
 from lab.probe import Step
 from lab.report.chart import Axis, Curve, chart
-from lab.theorem import Condition, Setting, Theorem, Trail, at_most
+from lab.theorem import Condition, Setting, Theorem, Trail, at_most, over
 from lab.theorems._conditions import CEILING, plain_loss
 from lab.theorems._spectra import hessian, steepest
 
@@ -38,10 +38,10 @@ class BohningBound(Theorem):
 
     def evidence(self, trail: Trail) -> Iterator[Evidence]:
         t, lambda_1, ceiling, rounding = self._series(trail)
-        yield at_most("λ₁ over its ceiling", (lambda_1 - rounding) / ceiling, 1.0, t, "of it")
+        yield at_most("λ₁ over its ceiling", over(lambda_1 - rounding, ceiling), 1.0, t, "of it")
         setting = trail.setting
         if setting.loss == "sigmoid" and not setting.start.any() and not setting.problem.ridge and len(t) and t[0] == 0:
-            gap = (lambda_1 - ceiling).abs() / rounding
+            gap = over((lambda_1 - ceiling).abs(), rounding)
             yield at_most("equality at θ = 0", gap[:1], 1.0, t[:1], "of what rounding allows apart")
 
     def picture(self, trail: Trail) -> str:

@@ -17,7 +17,7 @@ from lab.evidence import Evidence
 from lab.probe import Step
 from lab.report.chart import Axis, Curve, chart
 from lab.rounding import gamma, value_bound
-from lab.theorem import Condition, Setting, Theorem, Trail, at_most
+from lab.theorem import Condition, Setting, Theorem, Trail, at_most, over
 from lab.theorems._conditions import no_ridge, plain_loss
 from lab.theorems._spectra import hessian
 
@@ -50,7 +50,7 @@ class SelfBound(Theorem):
             trail.column(quantity) for quantity in ("lambda_1", "bound", "lambda_rounding", "bound_rounding")
         )
         a = FACTOR[trail.setting.loss]
-        yield at_most("λ₁ over aR²L", (lambda_1 - radius) / (a * (bound + own)), 1.0, t, "of it")
+        yield at_most("λ₁ over aR²L", over(lambda_1 - radius, a * (bound + own)), 1.0, t, "of it")
 
     def picture(self, trail: Trail) -> str:
         (t, lambda_1), (_, bound) = trail.column("lambda_1"), trail.column("bound")

@@ -18,7 +18,7 @@ from lab.evidence import Evidence
 from lab.probe import Step
 from lab.problem import Problem
 from lab.report.chart import Axis, Curve, chart
-from lab.theorem import Condition, Setting, Theorem, Trail, at_most
+from lab.theorem import Condition, Setting, Theorem, Trail, at_most, over
 from lab.theorems._conditions import no_ridge, plain_loss, zero_start
 from lab.theorems._spectra import gram, hessian
 
@@ -42,7 +42,7 @@ class ZeroStart(Theorem):
 
     def evidence(self, trail: Trail) -> Iterator[Evidence]:
         (t, apart), (_, rounding) = trail.column("apart"), trail.column("rounding")
-        yield at_most("eigenvalues apart from XᵀX/(NK)'s", apart / rounding, 1.0, t, "of what rounding allows")
+        yield at_most("eigenvalues apart from XᵀX/(NK)'s", over(apart, rounding), 1.0, t, "of what rounding allows")
 
     def picture(self, trail: Trail) -> str:
         problem, setting = trail.setting.problem, trail.setting
