@@ -18,6 +18,8 @@ Value       ℓ moves by Σ|g|d with the logits; its parts are max z, rᵀz and 
             c u (|ℓ| + Σ|r|(|z| + max|z|)).
 In θ        ∇: |X|ᵀ|δg|/N + γ_N |X|ᵀ|g|/N, and 4u for scaling and adding the ridge's ρ|θ|. Likewise for the others. N
             stands for the loss's divisor; where that is itself a sum of N weights, it has another γ_N.
+Underflow   Below the smallest normal number ν, steps are uν, and no more is exact: an entry of |X|ᵀ h |X|/N may lose a
+            few uν (4 tr h + 1)(1 + ‖x‖)²/N, summed over the rows (`Problem.heaviest`); a product with V that for V.
 """
 
 from collections.abc import Iterator
@@ -83,7 +85,8 @@ def hvp_bound(problem: Problem, theta: Tensor, V: Tensor) -> Tensor:
         moved = (block.e + gamma(D, theta.dtype)) * model.pushforward(block.X_abs, theta.abs(), V.abs())
         error = block.s * (block.s * moved).sum(dim=1, keepdim=True) + n * U.abs()
         total += model.pullback(block.X_abs, theta.abs(), error)
-    return total / problem.divisor + _ridge_rounding(problem, V)
+    lost = _underflow(problem, theta.dtype) * float(1 + V.abs().sum())
+    return total / problem.divisor + _ridge_rounding(problem, V) + lost
 
 
 def hessian_bound(problem: Problem, theta: Tensor) -> Tensor:
@@ -95,6 +98,7 @@ def hessian_bound(problem: Problem, theta: Tensor) -> Tensor:
         for block in _blocks(problem, theta, width=K * K, least=1024)
     )
     bound = problem.model.gauss_newton(rows, theta).view(D * K, D * K) / problem.divisor
+    bound += _underflow(problem, theta.dtype)
     bound.diagonal().add_(_ridge_rounding(problem, torch.ones_like(theta)).reshape(-1))
     return bound
 
@@ -114,6 +118,12 @@ def _blocks(problem: Problem, theta: Tensor, width: int = 0, least: int = 64) ->
         cu = unit * (8 + K + 2 * z.abs().amax(dim=1, keepdim=True))
         e = loss.self_concordance * d.amax(dim=1, keepdim=True) + cu
         yield Block(X, X_abs, y, r, z, d, g, h, (h + (g + r).abs()).sqrt(), e, cu)
+
+
+def _underflow(problem: Problem, dtype: torch.dtype) -> float:
+    """What an entry of ∇²L in `dtype` loses to numbers below the smallest normal one; 0 where X is."""
+    numbers = torch.finfo(dtype)
+    return 4 * numbers.tiny * numbers.eps * (problem.shape[1] + 1) * problem.heaviest
 
 
 def _ridge_rounding(problem: Problem, V: Tensor) -> Tensor:

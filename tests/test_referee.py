@@ -161,3 +161,18 @@ def test_equal_entries_pass_where_no_rounding_is_possible():
 def test_a_result_of_the_wrong_shape_is_said_to_be_one(rng):
     p, theta = make_problem(rng)
     assert "of shape (5, 1) for (5, 4)" in str(judge_gradient(p, theta, p.gradient(theta).sum(dim=1, keepdim=True)))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [(torch.float32, 1e-18), (torch.float32, 1e-21), (torch.float64, 1e-150), (torch.float64, 1e-159)],
+)
+def test_numbers_below_the_smallest_normal_one_are_judged_by_what_they_can_hold(dtype, size, rng):
+    X = size * torch.randn(12, 3, generator=rng, dtype=torch.float64)
+    y = (torch.rand(12, 1, generator=rng) > 0.5).to(dtype)
+    problem = Problem(Sigmoid(), Linear(), X.to(dtype), y)
+    theta, V = torch.zeros(3, 1, dtype=dtype), torch.ones(3, 1, dtype=dtype)
+    H = problem.hessian(theta)
+    for verdict in (judge_hessian(problem, theta, H), judge_hvp(problem, theta, V, problem.hvp(theta, V))):
+        assert verdict.ratio <= 1, str(verdict)
+    assert judge_hessian(problem, theta, 16 * H).ratio > 1
