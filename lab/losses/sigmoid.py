@@ -38,6 +38,7 @@ Source     Bishop, Pattern Recognition and Machine Learning (2006), §4.3.2; Bö
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, ClassVar, Literal, Self
 
 import torch
@@ -132,21 +133,17 @@ class Sigmoid(Loss):
     def reference(self, z: Tensor, y: Tensor) -> Tensor:
         """torch's own binary cross-entropy with logits, summed (or averaged) over the labels, (N,).
 
-        torch weighs by (ρ − 1)y + 1, of which a small ρ has few digits left. With ones and zeros exchanged it is
-        (1/ρ − 1)(1 − y) + 1, in which nothing cancels; ℓ is ρ times that.
+        torch weighs by (ρ − 1)y + 1, of which a small ρ has few digits left. There its losses of a certain 0 and of a
+        certain 1 are taken, and weighed by 1 − y and ρy.
         """
         y, v = self._weights(z, y)
         weight = None if v is None else v.to(z.dtype)
-        if self.pos_weight is None:
-            entries = functional.binary_cross_entropy_with_logits(z, y, weight, reduction="none")
-        else:
-            rho = vector("pos_weight", self.pos_weight, z).to(z.dtype)
-            small = (rho < 0.5) & rho.reciprocal().isfinite()
-            t, ones = torch.where(small, -z, z), torch.where(small, 1 - y, y)
-            ratio, scale = torch.where(small, 1 / rho, rho), torch.where(small, rho, 1.0)
-            entries = scale * functional.binary_cross_entropy_with_logits(
-                t, ones, weight, pos_weight=ratio, reduction="none"
-            )
+        rho = None if self.pos_weight is None else vector("pos_weight", self.pos_weight, z).to(z.dtype)
+        own = partial(functional.binary_cross_entropy_with_logits, z, weight=weight, reduction="none")
+        entries = own(y, pos_weight=rho)
+        if rho is not None and bool((rho < 0.5).any()):
+            apart = (1 - y) * own(torch.zeros_like(z)) + rho * y * own(torch.ones_like(z))
+            entries = torch.where(rho < 0.5, apart, entries)
         return entries.mean(dim=1) if self.average else entries.sum(dim=1)
 
     def encode(self, labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
