@@ -72,34 +72,47 @@ def _checks(rows: Sequence[Row]) -> Iterator[Line]:
 
 
 def _curvature(rows: Sequence[Row], last: Row) -> Iterator[Line]:
-    measured = next((row["step"] for row in reversed(rows) if "curvature/definiteness" in row), None)
-    when = "" if measured is None or measured == last.get("step") else f" (at step {measured})"
-    if "curvature/definiteness" in last:
-        yield Line("Hessian", f"{last['curvature/definiteness']}{when}")
-    if "curvature/lambda_1" in last:
+    """What was found when the spectrum was last measured; what was known before that alone is not told."""
+    measured = next((row for row in reversed(rows) if "curvature/definiteness" in row), {})
+    when = "" if not measured or measured["step"] == last.get("step") else f" (at step {measured['step']})"
+    if measured:
+        yield Line("Hessian", f"{measured['curvature/definiteness']}{when}")
+    if "curvature/lambda_1" in measured:
         figures = [
-            f"{sign} {last[tag]:{form}}{more}"
+            f"{sign} {measured[tag]:{form}}{more}"
             for tag, sign, form, more in (
                 ("curvature/lambda_1", "λ₁ =", ".6g", ""),
                 ("curvature/lambda_min", "λ_min =", ".3g", ""),
                 ("curvature/rank", "rank", "", ""),
                 ("curvature/condition", "condition", ".3g", " on the range"),
             )
-            if tag in last
+            if tag in measured
         ]
         yield Line("eigenvalues", ", ".join(figures) + when)
-    product = last.get("stability/lr_lambda_max")
+    elif "curvature/certainty" in measured:
+        yield Line("eigenvalues", f"{measured['curvature/certainty']}{when}", False)
+    yield from _stability(rows, measured, when)
+
+
+def _stability(rows: Sequence[Row], measured: Row, when: str) -> Iterator[Line]:
+    """Whether steps of this length are stable where the run came to, and whether they were all along."""
+    product = measured.get("stability/lr_lambda_max")
     if product is not None:
-        side = (
-            "below 2: plain gradient descent is stable here"
-            if product < 2
-            else "not below 2: plain gradient descent is unstable here"
-        )
-        yield Line("stability", f"lr·λ₁ = {product:.4g}, {side}{when}", product < 2)
-    share = last.get("stability/share")
+        known = [row for row in rows if "stability/lr_lambda_max" in row]
+        above = [row["step"] for row in known if not row["stability/lr_lambda_max"] < 2]
+        words = "below 2: plain gradient descent is stable here"
+        if not product < 2:
+            words = "not below 2: plain gradient descent is unstable here"
+        elif above:
+            words += f"; it was not at {len(above)} of {len(known)} steps, first at step {above[0]}"
+        yield Line("stability", f"lr·λ₁ = {product:.4g}, {words}{when}", product < 2)
+    judged = next((row for row in reversed(rows) if "stability/certainty" in row), {})
+    share = judged.get("stability/share")
     if share is not None:
         side = "stable" if share < 1 else "unstable"
         yield Line("sharpness", f"{share:.4g} of what the optimizer's steps bear: {side} here", share < 1)
+    elif judged:
+        yield Line("sharpness", str(judged["stability/certainty"]), False)
 
 
 def _theorems(last: Row) -> Iterator[Line]:

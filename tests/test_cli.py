@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lab import catalog
+from lab import catalog, config
 from lab.cli import main
 from lab.problem import Problem
 
@@ -47,6 +47,10 @@ def test_every_config_of_the_repository_trains_and_passes_its_checks(config, con
 
 def test_every_config_of_the_repository_has_a_test(configs):
     assert {path.stem for path in configs.glob("*.yaml")} == {*QUICK, *OTHERS}
+
+
+def test_newton_has_its_hessian_judged_at_every_step_as_its_config_says(configs, tmp_path):
+    assert config.load(configs / "newton.yaml").probes["hessian"].every == 1
 
 
 def test_newton_reaches_machine_precision_in_its_dozen_steps(configs, tmp_path):

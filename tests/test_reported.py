@@ -120,6 +120,35 @@ def test_the_summary_says_what_the_optimizers_own_steps_bear(tmp_path):
     assert told["sharpness"].good == (share < 1)
 
 
+def told_of(tmp_path, *rows):
+    numbered = [{"step": t, "curvature/definiteness": "positive definite", **row} for t, row in enumerate(rows)]
+    return {line.what: line for line in summarize(tmp_path, {"status": "finished"}, numbered)}
+
+
+def test_the_summary_says_that_steps_were_too_long_before_they_were_not(tmp_path):
+    product = "stability/lr_lambda_max"
+    told = told_of(tmp_path, {product: 1.0}, {product: 2.9}, {product: 2.0}, {product: 0.7})["stability"]
+    assert told.figures.endswith("stable here; it was not at 2 of 4 steps, first at step 1")
+    assert told.good
+    assert "it was not" not in told_of(tmp_path, {product: 1.0}, {product: 0.7})["stability"].figures
+
+
+def test_the_summary_tells_nothing_of_before_where_the_last_measurement_knows_less(tmp_path):
+    before = {"curvature/lambda_1": 1.0, "curvature/rank": 3, "stability/lr_lambda_max": 0.5, "stability/share": 0.5}
+    unknown = {"curvature/rank": 0, "curvature/certainty": "not known", "stability/certainty": "not converged"}
+    told = told_of(tmp_path, before, unknown)
+    assert told["eigenvalues"].figures == "not known"
+    assert told["sharpness"].figures == "not converged"
+    assert "stability" not in told
+
+
+def test_steps_that_explode_are_not_called_stable(tmp_path):
+    run = launch.train({**TINY, "steps": 4, "optimizer": {"kind": "sgd", "lr": 1e300}}, runs=tmp_path)
+    told = {line.what: line.figures for line in summarize(run.path, run.folder.status(), run.metrics.rows)}
+    assert "stability" not in told
+    assert told["eigenvalues"].startswith("not known to 0.05")
+
+
 def test_a_killed_run_is_listed_at_its_last_step(tmp_path, capsys):
     run = launch.train(TINY, runs=tmp_path)
     (run.path / "status.json").write_text('{"status": "running", "step": 0}')

@@ -135,11 +135,11 @@ class SpectrumProbe(Probe):
         ceiling = bounds.exact(found.values, found.radius)
         readings: dict[str, Reading] = {
             "curvature/rank": found.rank,
-            "curvature/condition": found.condition,
-            "curvature/log_determinant": found.log_determinant,
             "curvature/definiteness": spectrum.explain_definiteness(found, problem.flat_directions),
             "curvature/certainty": f"proved: {found.how}",
         }
+        if found.rank:  # of nothing there is neither
+            readings |= {"curvature/condition": found.condition, "curvature/log_determinant": found.log_determinant}
         if enclosure.width <= self.tolerance:
             readings |= {**_numbered("lambda", found.values[:k]), "curvature/lambda_min": float(found.values[-1])}
             readings |= _numbered("bottom", found.values.flip(0)[: self.bottom])
