@@ -116,7 +116,9 @@ def explain_definiteness(spectrum: Spectrum, flat: list[tuple[int, str]]) -> str
         below = int((spectrum.values < -spectrum.radius).sum())
         return f"{kind}: {below} of {len(spectrum.values)} eigenvalues are below -{spectrum.radius:.1e}"
     if not zeros:
-        return f"{kind}: all {len(spectrum.values)} eigenvalues are above {spectrum.radius:.1e}"
+        return (
+            f"{kind}: all {len(spectrum.values)} eigenvalues are above {spectrum.radius:.1e}, more than rounding hides"
+        )
     known = sum(count for count, _ in flat)
     reasons = [f"{count} as {reason}" if len(flat) > 1 or zeros != known else reason for count, reason in flat]
     if zeros > known:

@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 from lab import catalog
+from lab.config import MEASURED, SHOWN
 from lab.errors import InputError, suggest
 
 BASE = """
@@ -118,3 +119,10 @@ def test_a_guess_ignores_case_and_is_left_out_when_nothing_is_close() -> None:
 
 def test_an_input_error_is_one_line() -> None:
     assert str(InputError("a\nb\u2028c")) == "a b c"
+
+
+def test_every_probe_is_told_of_in_the_documents_and_whether_it_is_on():
+    page = (Path(__file__).parents[1] / "docs" / "runs.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    told = {name: "(on)" in row for row in rows for name in catalog.names("probes") if f"`{name}`" in row}
+    assert told == {name: name in (*MEASURED, *SHOWN) for name in catalog.names("probes")}
