@@ -7,8 +7,8 @@ probability of a larger |z| if the coefficient is 0 (Wald).
 Softmax is blind to a shift common to all classes, so that only contrasts are identified: those with the first class,
 the reference. β_k = θ_k − θ_0 has for its information I without the rows and columns of class 0.
 
-Columns that were standardised, x̃ = (x − μ)/s, are told in their own units: with an intercept b,
-β_d/s_d and b − Σ β_d μ_d/s_d, a linear map T of the coefficients, whose covariance is T I⁻¹ Tᵀ. Columns that were not
+Columns that were standardised, x̃ = (x − μ)/s, are told in their own units: β_d/s_d and, of an intercept b,
+b − Σ β_d μ_d/s_d, a linear map T of the coefficients, whose covariance is T I⁻¹ Tᵀ. Columns that were not
 are centred here, where one of them is constant: the base of a column as of years, 2000 and a little, says nothing of
 how well its slope is known, and would cost I digits.
 
@@ -164,13 +164,13 @@ def _refuse_separated(problem: Problem, theta: Tensor) -> None:
 
 
 def of_run(experiment: Experiment, theta: Tensor) -> list[Coefficient]:
-    """The table of an experiment's fit, in the data's own units where there is an intercept to take up their means."""
+    """The table of an experiment's fit, in the data's own units; an intercept, where there is one, takes their means."""
     data, full = experiment.data, experiment.full
     D, K = full.shape
     outputs = data.classes if len(data.classes) == K else data.classes[-K:]  # two classes with one logit: the second's
     scale, mean = (torch.tensor(values, dtype=torch.float64) for values in (data.scale, data.mean))
     T = torch.eye(D, dtype=torch.float64)
+    T[: len(scale), : len(scale)] = torch.diag(1 / scale)
     if data.intercept:
-        T[: len(scale), : len(scale)] = torch.diag(1 / scale)
         T[-1, : len(scale)] = -mean / scale
-    return coefficients(full, theta, data.features, outputs, T if data.intercept else None)
+    return coefficients(full, theta, data.features, outputs, T)

@@ -130,3 +130,19 @@ def test_a_standardised_fit_is_told_in_the_data_s_own_units(tmp_path, capsys):
     for one, other in zip(*tables, strict=True):
         assert one.estimate == pytest.approx(other.estimate, rel=1e-6)
         assert one.error == pytest.approx(other.error, rel=1e-6)
+
+
+def test_without_an_intercept_slopes_are_per_unit_of_the_column_too(tmp_path):
+    rng = torch.Generator().manual_seed(4)
+    x = 7 * torch.randn(80, 1, generator=rng, dtype=F64)
+    labels = (torch.rand(80, generator=rng) < torch.sigmoid(x[:, 0] / 7)).long()
+    found = []
+    for unit in (1.0, 1000.0):
+        rows = [f"{unit * a!r},{'yn'[1 - label]}" for a, label in zip(x[:, 0].tolist(), labels.tolist(), strict=True)]
+        (tmp_path / "t.csv").write_text("\n".join(["dose,ill", *rows]) + "\n")
+        data = {"kind": "csv", "path": str(tmp_path / "t.csv"), "target": "ill", "intercept": False}
+        made = {"data": data, "loss": {"kind": "sigmoid"}, "steps": 30, "optimizer": {"kind": "newton"}, "probes": {}}
+        run = launch.train(made, runs=tmp_path / f"runs{unit}")
+        (slope,) = of_run(run.experiment, run.theta)
+        found.append((slope.estimate * unit, slope.error * unit))
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
