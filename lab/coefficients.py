@@ -164,7 +164,7 @@ def _refuse_separated(problem: Problem, theta: Tensor) -> None:
 
 
 def of_run(experiment: Experiment, theta: Tensor) -> list[Coefficient]:
-    """The table of an experiment's fit, in the data's own units; an intercept, where there is one, takes their means."""
+    """The table of an experiment's fit, in the data's own units; an intercept, if there is one, takes their means."""
     data, full = experiment.data, experiment.full
     D, K = full.shape
     outputs = data.classes if len(data.classes) == K else data.classes[-K:]  # two classes with one logit: the second's
