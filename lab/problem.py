@@ -181,6 +181,43 @@ class Problem:
         found = [((D - lost) * blind, why), (lost * K, f"{columns} on the others")]
         return [(count, reason) for count, reason in found if count]
 
+    def without_flat(self, A: Tensor) -> Tensor:
+        """Return Q A Q of a symmetric A (D·K, D·K), Q the projection off all such directions; A where the model bends.
+
+        On the rows of θ that the ridge leaves alone Q is R ⊗ S, R onto the rows of X and S off what the loss is blind
+        to: V is flat where every (XV)_n is something that no row sees. Of A the lower triangle is read, as whoever
+        decomposes it does: with the upper one's rounding in it, the lower triangle of Q A Q would not be flat.
+        """
+        if not self.model.is_linear:
+            return A
+        (D, K), (free, R, S) = self.shape, self._sloped
+        A = (A.tril() + A.tril(-1).T).view(D, K, D * K)
+        for _ in range(2):  # Q A, then Q (Q A)ᵀ = (Q A Q)ᵀ
+            A[free] = torch.einsum("de,kl,elp->dkp", R, S, A[free])
+            A = A.reshape(D * K, D * K).T.reshape(D, K, D * K)
+        return A.reshape(D * K, D * K)
+
+    @property
+    def sloped(self) -> int:
+        """The rank of Q: how many directions are not flat at every θ."""
+        (D, K), (free, R, S) = self.shape, self._sloped
+        held = D - int(free.sum())
+        return held * K + round(float(R.trace() * S.trace())) if self.model.is_linear else D * K
+
+    @cached_property
+    def _sloped(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Which rows of θ the ridge leaves alone, (D,), and for them R and S of `without_flat`."""
+        free = self.mask[:, 0] == 0 if self.ridge else torch.ones_like(self.mask[:, 0], dtype=torch.bool)
+        K = self.shape[1]
+        X = self.X[:, free]
+        rows = torch.linalg.svd(X, full_matrices=False).Vh[: X.shape[1] - self.model.dependent(X)]
+        # What no row's Hessian ever sees it does not see at z = 0, where no row is saturated.
+        at_zero = self.X.new_zeros(K, K)
+        for part, y in self.blocks(width=K * K):
+            at_zero += self.loss.hessian(part.new_zeros(len(part), K), y).sum(dim=0)
+        seen = torch.linalg.eigh(at_zero).eigenvectors[:, self.loss.flat(K)[0] :]
+        return free, rows.T @ rows, seen @ seen.T
+
     def _logits_and_push(self, X: Tensor, theta: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
         """z and JV, each (N, K)."""
         if not self.model.is_linear:

@@ -3,12 +3,25 @@
 Two right implementations drift too, by rounding, which training may damp or amplify, and by how much depends on the
 optimizer as much as on the loss. So the allowance is measured: a third copy, the shadow, is trained by the hand-derived
 gradient with every entry displaced, in a random direction, by all that rounding can do to it (both bounds of
-`lab.rounding`: ours and autograd's). So is the Hessian where an optimizer asks for it, on its own range: what rounding
-makes of a zero eigenvalue no optimizer uses. And each step rounds: a θ₊ = θ + Δ comes to γ₂|θ₊|, and Δ, of which most
-optimizers make no more than sixteen operations, to γ₁₆|Δ|. What the shadow drifts is what rounding can do to this run;
-the twin, whose own rounding is mostly far smaller, has parted for another reason when it drifts further.
+`lab.rounding`: ours and autograd's). So is the Hessian where an optimizer asks for it. And each step rounds: a
+θ₊ = θ + Δ comes to γ₂|θ₊|, and Δ, of which most optimizers make no more than sixteen operations, to γ₁₆|Δ|. What the
+shadow drifts is what rounding can do to this run; the twin, whose own rounding is mostly far smaller, has parted for
+another reason when it drifts further.
+
+A solve with the Hessian divides by its eigenvalues, so that those that are zero must be known for it. By hand they come
+out zero to the rounding of ‖H‖₂; autograd has p(1 − p) as a difference, whose rounding is u p even where p(1 − p), and
+with it ‖H‖₂, is next to nothing: what is left of a zero can then be any number, and a step along it any length. So in
+the directions in which L is flat at every θ (`Problem.without_flat`) autograd's Hessian is what it has to be, zero, and
+the shadow's is displaced in the others alone, by the bounds and by ε‖H‖, a decomposition's own backward error. Ours is
+used as it is: one that is not flat where L is parts. Where an eigenvalue in the others is within the displacement E of
+zero, (H + E)⁻¹ is not bounded by any multiple of ‖E‖ (Golub & Van Loan, Matrix Computations, 4th ed., §2.6): how far
+that step goes is up to rounding, and of what comes after it nothing can be told.
+
+A shadow that came close at one step may have been far before, and what it left by, say along a flat direction, need not
+bring the twin back: so what is allowed is the largest drift of the shadow until then.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lab import oracle, spectrum
+from lab import oracle
 from lab.loop import Visit, walk
 from lab.optimizer import Objective, Stepper
 from lab.problem import Problem
@@ -33,6 +46,7 @@ class Jittered:
     problem: Problem
     seed: int
     t: int
+    on_singular: Callable[[int], None]  # told of t where rounding may make H singular
 
     def value(self, theta: Tensor) -> Tensor:
         """L(θ), as it is."""
@@ -44,13 +58,26 @@ class Jittered:
         return value, gradient + _signs(self.seed, "jitter", self.t, theta) * 2 * gradient_bound(self.problem, theta)
 
     def hessian(self, theta: Tensor) -> Tensor:
-        """∇²L(θ), symmetrically moved on its range by twice its bounds."""
+        """∇²L(θ), symmetrically moved by twice its bounds and a decomposition's error, but not where L is flat."""
         H, bound = self.problem.hessian(theta), hessian_bound(self.problem, theta)
-        lower = torch.tril(_signs(self.seed, "jitter of H", self.t, H) * 2 * bound)
-        found = spectrum.dense(H, vectors=True)
-        assert found.vectors is not None
-        V = found.vectors[:, found.values.abs() > found.radius]
-        return H + V @ (V.T @ (lower + torch.tril(lower, -1).T) @ V) @ V.T
+        size = 2 * bound + torch.finfo(H.dtype).eps * H.norm()
+        lower = torch.tril(_signs(self.seed, "jitter of H", self.t, H) * size)
+        if torch.isfinite(size).all():
+            sizes = torch.linalg.eigvalsh(H).abs().sort(descending=True).values[: self.problem.sloped]
+            if len(sizes) and sizes[-1] <= torch.linalg.eigvalsh(size)[-1]:  # ‖E‖₂ ≤ ‖|E|‖₂
+                self.on_singular(self.t)
+        return H + self.problem.without_flat(lower + torch.tril(lower, -1).T)
+
+
+@dataclass(frozen=True)
+class Truth(oracle.Objective):
+    """A problem's reference by autograd, whose Hessian is zero where the problem is flat."""
+
+    problem: Problem
+
+    def hessian(self, theta: Tensor) -> Tensor:
+        """∇²L(θ) by autograd, off the directions in which L is flat."""
+        return self.problem.without_flat(super().hessian(theta))
 
 
 class Rounding:
@@ -101,6 +128,8 @@ class Lockstep:
         """Begin at θ at step `start`, or where `state`, from a checkpoint, left off."""
         saved = state or {"twin": {"theta": theta}, "shadow": {"theta": theta}, "parted": None}
         self.parted: int | None = saved["parted"]
+        self._allowed: float = saved.get("allowed", 0.0)
+        self._singular: int | None = saved.get("singular")
         self._steppers: dict[str, Stepper] = {"twin": new_stepper(theta), "shadow": Rounding(new_stepper(theta))}
         for name, stepper in self._steppers.items():
             if "optimizer" in saved[name]:
@@ -108,10 +137,10 @@ class Lockstep:
         thetas = {name: saved[name]["theta"].to(theta).clone() for name in self._steppers}
         self._visits: dict[str, Iterator[Visit]] = {
             "twin": walk(
-                lambda t: oracle.Objective(batches(t).reference), self._steppers["twin"], thetas["twin"], start, steps
+                lambda t: Truth(batches(t).reference, batches(t)), self._steppers["twin"], thetas["twin"], start, steps
             ),
             "shadow": walk(
-                lambda t: Jittered(batches(t), seed, t),
+                lambda t: Jittered(batches(t), seed, t, self._found_singular),
                 self._steppers["shadow"],
                 thetas["shadow"],
                 start,
@@ -125,11 +154,24 @@ class Lockstep:
         # A walk that has ended early, for want of finite numbers, stays where it ended.
         self._ends |= {name: next(walker, self._ends.get(name, visit)) for name, walker in self._visits.items()}
         twin, shadow = self._ends["twin"].theta, self._ends["shadow"].theta
-        drift, allowed = (visit.theta - twin).abs().max(), (visit.theta - shadow).abs().max()
-        verdict = compare("twin", "theta", visit.theta, twin, allowed.expand_as(twin))
+        drift, away = float((visit.theta - twin).abs().max()), float((visit.theta - shadow).abs().max())
+        readings: dict[str, float | str | Verdict] = {} if math.isnan(drift) else {"twin/drift": drift}
+        if math.isinf(self._allowed):
+            return readings
+        if self._singular is not None and visit.t > self._singular:
+            self._allowed = math.inf
+            return readings | {"twin/untold": f"at step {self._singular} H is singular but for rounding"}
+        if not math.isfinite(away):
+            self._allowed = math.inf
+            return readings | {"twin/untold": "what rounding can do to this step is not finite"}
+        self._allowed = max(self._allowed, away)
+        verdict = compare("twin", "theta", visit.theta, twin, torch.full_like(twin, self._allowed))
         if not verdict.passed and self.parted is None:
             self.parted = visit.t
-        return {"twin/drift": float(drift), "twin/allowed": float(allowed), "check/twin": verdict}
+        return readings | {"twin/allowed": self._allowed, "check/twin": verdict}
+
+    def _found_singular(self, t: int) -> None:
+        self._singular = t if self._singular is None else self._singular
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs to go on after the step last advanced."""
@@ -137,7 +179,7 @@ class Lockstep:
             name: {"theta": _goes_on_from(self._ends[name]), "optimizer": stepper.state_dict()}
             for name, stepper in self._steppers.items()
         }
-        return {**copies, "parted": self.parted}
+        return {**copies, "parted": self.parted, "allowed": self._allowed, "singular": self._singular}
 
 
 def _goes_on_from(visit: Visit) -> Tensor:

@@ -70,6 +70,21 @@ def test_flat_directions_count_the_zero_eigenvalues(rng):
         assert zeros == sum(count for count, _ in expected)
 
 
+@pytest.mark.parametrize("ridge", [0.0, 0.1])
+def test_off_the_flat_directions_a_hessian_is_as_it_was_and_rounding_has_no_part_in_them(ridge, rng):
+    X = torch.randn(30, 3, generator=rng, dtype=torch.float64)
+    X = torch.cat([X, X[:, :1] + X[:, 1:2], X[:, :1], torch.ones(30, 1, dtype=X.dtype)], dim=1)
+    held = torch.tensor([1, 1, 1, 0, 0, 0], dtype=X.dtype)[:, None]
+    p = Problem(Softmax(), Linear(), X, torch.arange(30) % 3, ridge, held, outputs=3)
+    theta, P = torch.randn(6, 3, generator=rng, dtype=X.dtype), 18
+    assert p.sloped == P - sum(count for count, _ in p.flat_directions)
+    H = p.hessian(theta)
+    assert torch.allclose(p.without_flat(H), H, rtol=0, atol=1e-14)
+    noise = torch.randn(P, P, generator=rng, dtype=X.dtype)
+    found = torch.linalg.eigvalsh(p.without_flat(noise)).abs()
+    assert int((found > 1e-12).sum()) == p.sloped
+
+
 def test_hessian_at_zero_has_multiplicity_k_minus_one(rng):
     p, theta = make_problem(rng, N=40, D=3, K=4, ridge=0.0)
     at_zero = torch.linalg.eigvalsh(p.hessian(torch.zeros_like(theta))).flip(0)[:9].view(3, 3)

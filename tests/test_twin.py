@@ -1,5 +1,6 @@
 """A twin trained by autograd stays within rounding of a right derivation, and parts from a wrong one at once."""
 
+import pytest
 from test_trainer import Heard, plant, start
 
 
@@ -37,6 +38,30 @@ def test_the_rounding_of_a_hessian_is_allowed_where_a_step_solves_with_it(tmp_pa
         run = start({"data": data, "optimizer": {"kind": "newton"}, "seed": seed, **fixed}, tmp_path)
         assert run.status == "finished", run.folder.status()
         assert max(run.metrics["twin/allowed"]) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("shape", "init", "dtype"),
+    [((12, 2, 2), 4.0, "float64"), ((4, 6, 3), 0.0, "float64"), ((150, 5, 2), 1.0, "float32")],
+)
+def test_what_autograd_leaves_of_a_hessian_s_zeros_parts_no_twin(shape, init, dtype, tmp_path):
+    data = {"kind": "synthetic", "task": "multiclass", **dict(zip("ndk", shape, strict=True)), "seed": 1}
+    fixed = {"init": init, "dtype": dtype, "steps": 7, "probes": {}, "twin": "autograd", "loss": {"kind": "softmax"}}
+    run = start({"data": data, "optimizer": {"kind": "newton"}, "seed": 1, **fixed}, tmp_path)
+    assert run.status == "finished", run.folder.status()
+    allowed = [row["twin/allowed"] for row in run.metrics.rows if "check/twin" in row]
+    assert len(allowed) > 4
+    assert allowed == sorted(allowed)
+
+
+def test_a_twin_says_where_rounding_alone_decides_a_step(tmp_path):
+    data = {"kind": "synthetic", "task": "multiclass", "n": 12, "d": 2, "k": 3, "seed": 2}
+    fixed = {"init": 30.0, "steps": 6, "probes": {}, "twin": "autograd", "loss": {"kind": "softmax"}}
+    run = start({"data": data, "optimizer": {"kind": "newton"}, "seed": 2, **fixed}, tmp_path)
+    assert run.status == "finished", run.folder.status()
+    told = [row["step"] for row in run.metrics.rows if "check/twin" in row]
+    said = [row["twin/untold"] for row in run.metrics.rows if "twin/untold" in row]
+    assert said == [f"at step {told[-1]} H is singular but for rounding"]
 
 
 def test_a_wrong_hessian_parts_the_twin_where_a_step_solves_with_it(tiny, tmp_path, monkeypatch):
