@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 import mpmath
+import numpy as np
 import pytest
 import torch
 from conftest import make_problem
@@ -223,6 +224,29 @@ def test_more_directions_than_parameters_narrow_what_sampling_adds(n, rng):
     for x in (0.5, 1.5, 2.5, 3.5):
         lower, upper = many.above(x)
         assert lower <= float((values > x).double().mean()) <= upper
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e150])
+def test_shares_of_eigenvalues_are_the_same_at_every_scale(scale, tmp_path):
+    X = torch.randn(20, 3, dtype=F64, generator=torch.Generator().manual_seed(0)).numpy()
+    found = []
+    for size in (1.0, scale):
+        np.savez(tmp_path / "data.npz", X=X * size, y=np.arange(20) % 2)
+        data = {"kind": "npz", "path": str(tmp_path / "data.npz"), "standardize": False, "intercept": False}
+        fixed = {"loss": {"kind": "sigmoid"}, "init": 0.0, "steps": 1, "probes": {"density": {"every": 1}}}
+        run = launch.train({"data": data, "optimizer": {"kind": "sgd", "lr": 0.1}, **fixed}, runs=tmp_path)
+        found.append({tag: x for tag, x in run.metrics.rows[0].items() if tag.startswith("density/")})
+    assert len(found[0]) == 8
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
+
+
+def test_a_decrease_that_is_no_number_is_not_logged(tiny, tmp_path):
+    fixed = {"init": 1.0, "steps": 3, "probes": {"descent": {}}, "ridge": 1.0}
+    run = launch.train({**tiny, **fixed, "optimizer": {"kind": "sgd", "lr": 1e308}}, runs=tmp_path)
+    assert run.status == "diverged"
+    assert len(run.metrics.rows) > 1
+    for row in run.metrics.rows:
+        assert not any(math.isnan(x) for tag, x in row.items() if tag.startswith("step/") and "decrease" in tag)
 
 
 def test_the_probes_log_their_readings(tiny, tmp_path):

@@ -93,6 +93,16 @@ def test_a_rank_is_not_told_where_the_hessian_is_exactly_zero(configs, tmp_path)
     assert "the last eigenvalue before" in figures
 
 
+def test_an_order_that_noise_hides_is_no_number(configs, tmp_path):
+    """Rows so long that rounding of the value hides what the second-order model leaves at every h."""
+    lean = {"theorems": "[second_order_model]", "probes": "{}", "dtype": "float32", "init": 100.0, "steps": 4}
+    rows = launch.launch(made("second_order_model", configs, lean), tmp_path, Silent(), []).folder.metrics()
+    name = "theorem/second_order_model/"
+    assert any(name + "excess" in row for row in rows)
+    assert not any(row.get(name + "order", 0.0) != row.get(name + "order", 0.0) for row in rows)
+    assert rows[-1][name + "verdict"] in ("held", "nothing can be told"), rows[-1][name + "figures"]
+
+
 def test_newton_is_measured_in_float32_too(configs, tmp_path):
     said, figures = verdict("newton_convergence", configs, tmp_path, {"dtype": "float32"})
     assert said in ("held", "nothing can be told"), figures

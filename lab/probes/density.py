@@ -3,6 +3,7 @@
 By stochastic Lanczos quadrature, with an interval that holds with the stated probability (`lab.curvature.density`).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -31,9 +32,20 @@ class Density(Probe):
         curvature = step.curvature
         if not bool(torch.isfinite(curvature.diagonal).all()):
             return {}
+        # Shares are of the largest, so that H may be scaled: by a power of 2, which rounds nothing, and no square of
+        # its numbers overflows, nor underflows.
+        _, exponent = math.frexp(float(curvature.diagonal.max()))
         found = density.sample(
-            curvature, curvature.P, step.theta, self.vectors, self.depth, step.seed + step.t, self.chance
+            lambda V: curvature(V) * 2.0 ** -(exponent // 2) * 2.0 ** -(exponent - exponent // 2),
+            curvature.P,
+            step.theta,
+            self.vectors,
+            self.depth,
+            step.seed + step.t,
+            self.chance,
         )
+        if not bool(torch.isfinite(found.nodes).all()):  # H is finite, but not what it makes of a direction
+            return {}
         readings: dict[str, Reading] = {}
         for j in range(1, self.decades + 1):
             lower, upper = found.above(found.largest * 10.0**-j)

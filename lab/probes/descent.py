@@ -36,7 +36,8 @@ class Descent(Probe):
         slope = float((step.gradient * move).sum())
         bend = float((move * step.problem.hvp(step.theta, move)).sum())
         actual = float(step.value - step.problem.value(step.after))
-        readings: dict[str, Reading] = {"step/predicted_decrease": -slope - bend / 2, "step/actual_decrease": actual}
+        decreases = {"step/predicted_decrease": -slope - bend / 2, "step/actual_decrease": actual}
+        readings: dict[str, Reading] = {name: value for name, value in decreases.items() if not math.isnan(value)}
         curvature = Curvature(step.problem, step.theta)
         delta = curvature.log_change(step.after)
         if not all(map(math.isfinite, (delta, actual, slope, bend))):

@@ -14,6 +14,7 @@ Proof idea  A convex function lies above its tangent. The remainder is (h³/6) �
             self-concordance no more than (h²ΔᵀHΔ)(e^h − h − 1 − h²/2)/h².
 """
 
+import math
 from collections.abc import Iterator, Mapping
 
 from lab.evidence import STEPS, Evidence, remainder, untold
@@ -47,23 +48,21 @@ class SecondOrderModel(Theorem):
         own, few = value_bound(problem, theta), gamma(8, theta.dtype)
         noise = {h: own + value_bound(problem, at) + few * (h * abs(slope) + h * h * bend) for h, at in there.items()}
         fitted = remainder("order", lambda h: abs(left[h] - h * h / 2 * bend), 3, lambda h: noise[h])
-        return {
-            "excess": max(-left[h] / noise[h] for h in STEPS),
-            "order": fitted.figure,
-            "half": fitted.high - 3,
-        }
+        excess = {"excess": max(-left[h] / noise[h] for h in STEPS)}
+        if math.isnan(fitted.figure):  # nothing is above the noise
+            return excess
+        return excess | {"order": fitted.figure, "half": fitted.high - 3}
 
     def evidence(self, trail: Trail) -> Iterator[Evidence]:
         t, excess = trail.column("excess")
         yield at_most("fall beyond the first-order prediction", excess, 1.0, t, "of what rounding allows")
-        (t, order), (_, half) = trail.column("order"), trail.column("half")
-        told = ~order.isnan()
-        if not bool(told.any()):
+        (told, order), (_, half) = trail.column("order"), trail.column("half")
+        if not len(told):
             yield untold("order of the second-order model", f"it is above the noise at none of {len(t)} steps")
             return
-        worst = int((order + half)[told].argmin())
-        figure, width, at = (float(each[told][worst]) for each in (order, half, t))
-        detail = f"{figure:.4g} ± {width:.1g} or more where 3 is due, at {int(told.sum())} of {len(t)} steps ({at:.0f})"
+        worst = int((order + half).argmin())
+        figure, width, at = (float(each[worst]) for each in (order, half, told))
+        detail = f"{figure:.4g} ± {width:.1g} or more where 3 is due, at {len(told)} of {len(t)} steps ({at:.0f})"
         yield Evidence("order of the second-order model", figure, 3 - width, 4 + width, detail)
 
     def picture(self, trail: Trail) -> str:
