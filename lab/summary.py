@@ -69,6 +69,9 @@ def _checks(rows: Sequence[Row]) -> Iterator[Line]:
         # What was found, its cause among it, where that is known.
         words = str(failed[0].get(f"{tag}/failure", "")) if failed else ""
         yield from (Line("", line.strip(), False) for line in words.splitlines())
+        ended = next((row for row in rows if "twin/untold" in row), None) if tag == "check/twin" else None
+        if ended is not None:
+            yield Line("", f"from step {ended['step']} on nothing can be told: {ended['twin/untold']}")
 
 
 def _curvature(rows: Sequence[Row], last: Row) -> Iterator[Line]:

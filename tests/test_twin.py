@@ -3,6 +3,8 @@
 import pytest
 from test_trainer import Heard, plant, start
 
+from lab.summary import summarize
+
 
 def test_a_twin_stays_within_rounding(tiny, tmp_path):
     run = start({**tiny, "twin": "autograd", "steps": 20}, tmp_path)
@@ -62,6 +64,8 @@ def test_a_twin_says_where_rounding_alone_decides_a_step(tmp_path):
     told = [row["step"] for row in run.metrics.rows if "check/twin" in row]
     said = [row["twin/untold"] for row in run.metrics.rows if "twin/untold" in row]
     assert said == [f"at step {told[-1]} H is singular but for rounding"]
+    lines = [line.figures for line in summarize(run.folder.path, run.folder.status(), run.metrics.rows)]
+    assert f"from step {told[-1] + 1} on nothing can be told: {said[0]}" in lines
 
 
 def test_a_wrong_hessian_parts_the_twin_where_a_step_solves_with_it(tiny, tmp_path, monkeypatch):
