@@ -20,26 +20,22 @@ Nothing told  Where the shadows lead the value astray by more than itself, the r
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from lab import rounding, spectrum
 from lab.curvature.operator import Curvature
 from lab.errors import InputError
 from lab.experiment import Experiment
 from lab.loop import Visit, walk
-from lab.optimizer import Objective, Stepper
 from lab.problem import Problem
 from lab.seeds import stream
-from lab.stability import Stability
-from lab.twin import Jittered
+from lab.twin import Jittered, Rounding
 
 SHADOWS = 2
-OPERATIONS = 16  # of an optimizer's step for one entry: Adam, the longest of the usual ones, has a dozen
 
 
 @dataclass(frozen=True)
@@ -51,34 +47,6 @@ class Quantity:
 
 
 Row = dict[str, Quantity]  # by tag, as in metrics.jsonl
-
-
-class Shaken:
-    """A stepper whose step is displaced by the rounding of the step's own operations, with signs drawn at random."""
-
-    def __init__(self, stepper: Stepper, rng: Generator) -> None:
-        self._stepper, self._rng = stepper, rng
-
-    @property
-    def lr(self) -> float | None:
-        return self._stepper.lr
-
-    @property
-    def stability(self) -> Stability | None:
-        return self._stepper.stability
-
-    def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
-        """Return where the step ends, each entry moved up or down by its bound."""
-        after = self._stepper.step(objective, theta, gradient)
-        unit, own = torch.finfo(theta.dtype).eps / 2, rounding.gamma(OPERATIONS, theta.dtype)
-        signs = (2 * torch.randint(2, after.shape, generator=self._rng) - 1).to(after)
-        return after + signs * 2 * (unit * after.abs() + own * (after - theta).abs())
-
-    def state_dict(self) -> dict[str, Any]:
-        return self._stepper.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._stepper.load_state_dict(state)
 
 
 def trace(experiment: Experiment, top: int = 2) -> Iterator[Row]:
@@ -102,8 +70,11 @@ def trace(experiment: Experiment, top: int = 2) -> Iterator[Row]:
 def _shadow(experiment: Experiment, number: int) -> Iterator[Visit]:
     config, theta = experiment.config, experiment.theta
     seed = int(stream(config.seed, "shadow", number).integers(2**32))
-    stepper = Shaken(experiment.stepper(theta), Generator().manual_seed(seed))
-    return walk(lambda t: Jittered(experiment.batches(t), seed, t), stepper, theta.clone(), 0, config.steps)
+    stepper = Rounding(experiment.stepper(theta))
+    # Where H is singular but for rounding the shadows go far, and the trace is refused for that.
+    return walk(
+        lambda t: Jittered(experiment.batches(t), seed, t, lambda t: None), stepper, theta.clone(), 0, config.steps
+    )
 
 
 def _row(experiment: Experiment, visit: Visit, shadows: Sequence[Tensor], top: int) -> Row:

@@ -17,6 +17,8 @@ from torch.optim import Optimizer as TorchOptimizer
 from lab import stability
 from lab.stability import Stability
 
+OPERATIONS = 16  # of a step for one entry: Adam, the longest of the usual optimizers, has a dozen
+
 
 class Objective(Protocol):
     """A function of θ that can be minimised."""

@@ -4,9 +4,9 @@ Two right implementations drift too, by rounding, which training may damp or amp
 optimizer as much as on the loss. So the allowance is measured: a third copy, the shadow, is trained by the hand-derived
 gradient with every entry displaced, in a random direction, by all that rounding can do to it (both bounds of
 `lab.rounding`: ours and autograd's). So is the Hessian where an optimizer asks for it. And each step rounds: a
-θ₊ = θ + Δ comes to γ₂|θ₊|, and Δ, of which most optimizers make no more than sixteen operations, to γ₁₆|Δ|. What the
-shadow drifts is what rounding can do to this run; the twin, whose own rounding is mostly far smaller, has parted for
-another reason when it drifts further.
+θ₊ = θ + Δ comes to u|θ₊|, and Δ, in the few operations that most optimizers make of it (`optimizer.OPERATIONS`), to
+γ|Δ|: twice that, as there are two of them. What the shadow drifts is what rounding can do to this run; the twin, whose
+own rounding is mostly far smaller, has parted for another reason when it drifts further.
 
 A solve with the Hessian divides by its eigenvalues, so that those that are zero must be known for it. By hand they come
 out zero to the rounding of ‖H‖₂; autograd has p(1 − p) as a difference, whose rounding is u p even where p(1 − p), and
@@ -31,7 +31,7 @@ from torch import Tensor
 
 from lab import oracle
 from lab.loop import Visit, walk
-from lab.optimizer import Objective, Stepper
+from lab.optimizer import OPERATIONS, Objective, Stepper
 from lab.problem import Problem
 from lab.referee import Verdict, compare
 from lab.rounding import gamma, gradient_bound, hessian_bound
@@ -97,8 +97,9 @@ class Rounding:
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
         assert isinstance(objective, Jittered)
         after = self._stepper.step(objective, theta, gradient)
-        size = gamma(2, theta.dtype) * after.abs() + gamma(16, theta.dtype) * (after - theta).abs()
-        return after + _signs(objective.seed, "jitter of a step", objective.t, theta) * size
+        unit, own = torch.finfo(theta.dtype).eps / 2, gamma(OPERATIONS, theta.dtype)
+        size = unit * after.abs() + own * (after - theta).abs()
+        return after + _signs(objective.seed, "jitter of a step", objective.t, theta) * 2 * size
 
     def state_dict(self) -> dict[str, Any]:
         return self._stepper.state_dict()
