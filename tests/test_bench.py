@@ -242,6 +242,24 @@ def test_of_many_entries_those_in_doubt_are_looked_at(monkeypatch):
     assert "of 24 entries of x, those most in doubt were looked at" in str(verdicts["hvp"])
 
 
+class Doubling(lab.Derivation):
+    """A truth with a constant that has been rounded, and ours with none."""
+
+    shapes = {"x": "40"}
+
+    def value(self, x):
+        return (0.6931471805599453 * x.square()).sum()
+
+    def gradient(self, x):
+        return 2 * torch.log(torch.full_like(x, 2)) * x
+
+
+def test_what_the_truths_constants_were_rounded_by_counts_where_some_entries_are_looked_at_too(monkeypatch):
+    assert all(v.passed for v in lab.check(Doubling))
+    monkeypatch.setattr("lab.arithmetic.truth.QUOTIENTS", 10)
+    assert [str(v) for v in lab.check(Doubling) if not v.passed] == []
+
+
 def test_a_claim_that_returns_no_tensor_is_told_so():
     class Number(Quadratic):
         def gradient(self, x, A):

@@ -138,6 +138,15 @@ def test_difference_quotients_are_exact_to_25_digits():
     assert not np.any(kinks)
 
 
+def test_the_directions_of_many_entries_take_no_more_memory_than_there_are_entries():
+    x = np.array([[N.number(1.5)] * 1000] * 300, dtype=object)
+    units = differences.units(x.shape)
+    assert len(units) == x.size
+    assert (units[1234].moved(x, differences.H) != x).nonzero() == (1, 234)
+    (slope,), _ = differences.first(lambda x: x[1:2, 234] * x[1:2, 0], x, [units[1234]])
+    assert abs(slope[0] - 1.5) < 1e-50
+
+
 def test_kinks_are_seen_where_they_are_and_nowhere_else():
     x = torch.tensor([0.0, 1e-9, -3.0, 0.0], dtype=torch.float64)
     f, point = replayed(lambda x: torch.stack([x[0].abs(), x[1].abs(), torch.relu(x[2]), x[3] ** 2]), x)

@@ -10,7 +10,9 @@ so the second is good to 1e-60 relative to |f⁗| and to |f|; q(h)/h² alone wou
 of differentiation is used anywhere.
 """
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from lab.arithmetic import number
 
 Array = Any
 Function = Callable[[Array], Array]
+Direction = Any  # an array, or a Unit
 
 H = number.CONTEXT.ldexp(number.CONTEXT.one, -100)
 TOLERANCE = 1e-25  # relative: what a constant of the quotients leaves, with much room
@@ -27,17 +30,34 @@ SIDES = 1e-15  # one-sided quotients of a smooth f differ by h|f″|, far less t
 LEAST = 1e-25  # or, where f′ is 0, than this
 
 
-def units(shape: tuple[int, ...]) -> list[Array]:
+@dataclass(frozen=True)
+class Unit:
+    """The direction of one entry, by its place in row-major order: no array, of which many entries would need many."""
+
+    place: int
+
+    def moved(self, x: Array, h: Any) -> Array:
+        """x with h added to that entry."""
+        there = x.copy().reshape(-1)
+        there[self.place] = there[self.place] + h
+        return there.reshape(x.shape)
+
+
+def units(shape: tuple[int, ...]) -> Sequence[Unit]:
     """The unit directions of an array, in row-major order."""
-    flat = np.eye(int(np.prod(shape)), dtype=np.int64)
-    return [row.reshape(shape) for row in flat]
+    return [Unit(place) for place in range(math.prod(shape))]
 
 
-def first(f: Function, x: Array, directions: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+def _moved(x: Array, d: Any, h: Any) -> Array:
+    """x + d h."""
+    return d.moved(x, h) if isinstance(d, Unit) else x + d * h
+
+
+def first(f: Function, x: Array, directions: Sequence[Direction]) -> tuple[list[Array], list[Array]]:
     """Return the derivative of f in each direction, and where its two one-sided ones differ: kinks of f."""
     here, slopes, kinks = f(x), [], []
     for d in directions:
-        ahead, behind = f(x + d * H), f(x - d * H)
+        ahead, behind = f(_moved(x, d, H)), f(_moved(x, d, -H))
         slopes.append((ahead - behind) / (2 * H))
         right, left = abs(ahead - here) / H, abs(here - behind) / H
         bend = abs(ahead - 2 * here + behind) / H
@@ -45,17 +65,17 @@ def first(f: Function, x: Array, directions: Sequence[Array]) -> tuple[list[Arra
     return slopes, kinks
 
 
-def second(f: Function, x: Array, one: Sequence[Array], other: Sequence[Array]) -> list[list[Array]]:
+def second(f: Function, x: Array, one: Sequence[Direction], other: Sequence[Direction]) -> list[list[Array]]:
     """Return the second derivatives of f in each direction of `one` and each of `other`."""
     here, rows = f(x), [[0 * H for _ in other] for _ in one]
     for h in (H, -H):
-        along_one = [f(x + d * h) for d in one]
-        along_other = along_one if other is one else [f(x + e * h) for e in other]
+        along_one = [f(_moved(x, d, h)) for d in one]
+        along_other = along_one if other is one else [f(_moved(x, e, h)) for e in other]
         for i, d in enumerate(one):
             for j, e in enumerate(other):
                 if other is one and j < i:
                     rows[i][j] = rows[j][i]
                 else:
-                    q = f(x + d * h + e * h) - along_one[i] - along_other[j] + here
+                    q = f(_moved(_moved(x, d, h), e, h)) - along_one[i] - along_other[j] + here
                     rows[i][j] = rows[i][j] + q / (2 * H * H)
     return rows

@@ -1,6 +1,6 @@
 """The truth about a bare function at a point: its derivatives by difference quotients of exact numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,7 +82,7 @@ class Truth:
         return self.f(self.x)
 
     @cached_property
-    def units(self) -> list[Array]:
+    def units(self) -> Sequence[differences.Direction]:
         """The directions that make up a gradient: every entry's, or, row by row, every column's."""
         if self.point.rowwise:
             return [np.broadcast_to(row, self.x.shape) for row in np.eye(self.x.shape[1], dtype=np.int64)]

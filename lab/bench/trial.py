@@ -28,6 +28,7 @@ from torch import Tensor
 
 from lab.arithmetic import differences, exact, number
 from lab.arithmetic.formula import numbers
+from lab.arithmetic.tape import Tape
 from lab.arithmetic.truth import Point, Truth, exactly
 from lab.loss import Loss
 from lab.referee import Dispute, Verdict, Who
@@ -84,14 +85,11 @@ def compare(
         return f"has shape {shape} where {true.shape} is due"
     info = torch.finfo(point.x.dtype)
     running = number.Running(info.eps / 2, info.tiny)
-    full = numbers(running, tape.replay(running, *arrays)[0]).reshape(
-        true.shape
-    )  # of whole numbers, or yes and no, too
-    replayed, rounding = _parts(full)
+    replayed, rounding = _replayed(tape, running, arrays, true.shape)
     constants = np.zeros(true.shape)
-    if _unexplained(replayed, true, constants):
-        constants = _parts(numbers(CONSTANTS, tape.replay(CONSTANTS, *arrays)[0]).reshape(true.shape))[1]
-        left = _unexplained(replayed, true, constants)
+    if _unexplained(replayed, true, constants, missing):
+        constants = _replayed(tape, CONSTANTS, arrays, true.shape)[1]
+        left = _unexplained(replayed, true, constants, missing)
         # A constant is a few units of rounding off: what has lost half of its digits is not its doing.
         if 0 < left <= info.eps**0.5 * max(map(number.size, true.flat)):
             constants = constants + truth.constants(what, arrays[-1] if direction is not None else None, doubt)
@@ -103,10 +101,19 @@ def compare(
     return Sides(exactly(ours).reshape(true.shape), replayed, rounding, constants, true, missing, limit, size, note)
 
 
-def _unexplained(replayed: Array, true: Array, constants: Array) -> float:
-    """The largest difference of the formula's that neither constants nor the truth's own quotients account for."""
-    gaps = [(number.size(a - b), number.size(b)) for a, b in zip(replayed.flat, true.flat, strict=True)]
-    allowed = [c + differences.TOLERANCE * size for c, (_, size) in zip(constants.flat, gaps, strict=True)]
+def _replayed(tape: Tape, N: number.Running, arrays: Sequence[Array], shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """What the tape's one result is in exact arithmetic, be it of whole numbers or of yes and no, and its bounds."""
+    return _parts(numbers(N, tape.replay(N, *arrays)[0]).reshape(shape))
+
+
+def _unexplained(replayed: Array, true: Array, constants: Array, missing: Array) -> float:
+    """The largest difference of the formula's that neither constants nor the truth's own quotients account for.
+
+    Where there is no truth, or it was not looked for, there is no difference.
+    """
+    seen = ~np.asarray(missing, dtype=bool)
+    gaps = [(number.size(a - b), number.size(b)) for a, b in zip(replayed[seen], true[seen], strict=True)]
+    allowed = [c + differences.TOLERANCE * size for c, (_, size) in zip(constants[seen], gaps, strict=True)]
     return max((gap for (gap, _), most in zip(gaps, allowed, strict=True) if not gap <= most), default=0.0)
 
 
