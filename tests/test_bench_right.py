@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from derivations import Quadratic
 from torch.nn import functional
 
 import lab
@@ -142,6 +143,26 @@ def test_an_empty_example_is_passed_over_and_nothing_but_empty_ones_is_refused()
     assert all(v.who is Who.NOBODY for v in lab.check(EmptyToo))
     with pytest.raises(lab.InputError, match="nothing to judge it at"):
         lab.check(Empty)
+
+
+class NoNumbers(Quadratic):
+    """Inputs that are no numbers, in x, or in what goes with it."""
+
+    x, other = torch.tensor([float("nan"), float("inf")]), 1.0
+
+    def examples(self, rng):
+        for _ in range(2):
+            yield self.x, torch.full((2, 2), self.other)
+
+
+def test_examples_of_nothing_but_nan_are_refused_and_a_single_inf_is_not(tmp_path):
+    with pytest.raises(lab.InputError, match="no numbers to judge it at"):
+        lab.check(NoNumbers)
+    NoNumbers.x, NoNumbers.other = torch.ones(2), float("nan")
+    with pytest.raises(lab.InputError, match="no numbers to judge it at"):
+        lab.check(NoNumbers)
+    NoNumbers.x, NoNumbers.other = torch.tensor([1.0, float("inf")]), 1.0
+    assert lab.check(NoNumbers)
 
 
 def test_several_tensors_where_one_is_due_are_told_as_that():

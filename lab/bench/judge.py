@@ -35,6 +35,7 @@ CONSULTED = 6  # failed examples that a diagnosis has to explain
 DTYPES = (torch.float64, torch.float32)
 CLAIMS = ("value", "gradient", "jacobian", "hessian", "diagonal", "hvp", "jvp", "vjp")
 NOTHING = "examples yields nothing to judge it at; yield tuples of arguments that have entries"
+NO_NUMBERS = "examples yields no numbers to judge it at: in each an argument is nothing but NaN, or x no finite number"
 Claim = Callable[..., Tensor]
 
 
@@ -114,6 +115,7 @@ def _spelt(kind: type[Derivation]) -> None:
 
 def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int = SEED) -> Iterator[Verdict]:
     """Yield the verdict on each claim in each precision: the worst over all examples."""
+    presentable(subject)
     for dtype in dtypes:
         trials: dict[str, list[Trial]] = {what: [] for what in subject.claims}
         rng = torch.Generator().manual_seed(seed)
@@ -121,8 +123,6 @@ def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int
         for point in points(subject, dtype, rng):
             for what, tried in _tried(subject, point, directions):
                 trials[what].append(tried)
-        if not any(trials.values()):
-            raise InputError(NOTHING)
         for found in filter(None, trials.values()):
             yield _diagnosed(sorted(found, key=_badness, reverse=True))
 
@@ -141,6 +141,19 @@ def points(subject: Subject, dtype: torch.dtype, rng: Generator) -> Iterator[Poi
         raise
     except Exception as error:
         raise InputError(f"examples {place(error)}") from error
+
+
+def presentable(subject: Subject) -> None:
+    """Raise InputError where there is no example to judge a subject at: none with entries, or none of numbers.
+
+    A single inf, as a mask or a clip has it, is nobody's mistake.
+    """
+    why = NOTHING
+    for point in points(subject, torch.float64, torch.Generator().manual_seed(SEED)):
+        if bool(point.x.isfinite().any()) and not any(a.numel() and bool(a.isnan().all()) for a in point.tensors()):
+            return
+        why = NO_NUMBERS
+    raise InputError(why)
 
 
 def _point(subject: Subject, example: Any, dtype: torch.dtype) -> Point:

@@ -71,8 +71,7 @@ def subjects(path: Path) -> Iterator[tuple[str, Subject]]:
     for name, thing, line in found:
         try:
             for subject in _of(thing):
-                if next(judge.points(subject, torch.float64, torch.Generator().manual_seed(judge.SEED)), None) is None:
-                    raise InputError(judge.NOTHING)
+                judge.presentable(subject)
                 yield name, subject
         except InputError as error:
             raise InputError(f"{path}:{line}: {name}: {error}") from None
