@@ -16,7 +16,7 @@ where none does, the residual is described instead.
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import chain, combinations
 
 import torch
 from torch import Tensor
@@ -80,12 +80,53 @@ def diagnose(dispute: Dispute, *others: Dispute) -> Diagnosis:
     working = {cause.name for each in found for cause in each.causes if not cause.idle}
     found = [replace(each, causes=tuple(c for c in each.causes if c.name in working)) for each in found]
     common = tuple(cause for cause in found[0].causes if all(cause.name in each.names for each in found))
+    named = all(each.causes and not any(cause.fitted for cause in each.causes) for each in found)
+    if not named and all(cause.fitted for cause in common) and (varying := _varying((dispute, *others))):
+        return replace(first, causes=(varying,))
     if common or len(found) == 1:
         return replace(first, causes=common)
     # What explains some inputs and leaves others unexplained is a coincidence, as 1/σ′(0) = 4 = d may be.
-    if not all(each.causes and not any(cause.fitted for cause in each.causes) for each in found):
+    if not named:
         return Diagnosis((), first.residual)
     return Diagnosis(_merged([cause for each in found for cause in each.causes]), first.residual, everywhere=False)
+
+
+def _varying(disputes: Iterable[Dispute]) -> Cause | None:
+    """The cause where ours is a multiple of the truth at every input, but not the same of it; None elsewhere.
+
+    It is some number of the inputs, a sum or a norm, that was lost or kept, and no constant: none is to be looked for.
+    """
+    telling = [each for each in disputes if _tells(each) and int(each.truth.count_nonzero()) >= ENTRIES]
+    known = [factor for each in telling if (factor := _factor(each)) is not None]
+    apart = any(abs(a - b) > s + t for (a, s), (b, t) in combinations(known, 2))
+    if len(known) < len(telling) or not apart:
+        return None
+    names = [set(chain(*_names(c, _case(each)))) for (c, _), each in zip(known, telling, strict=True)]
+    if set.intersection(*names):  # as n · d is another number where lengths differ
+        return None
+    listed = ", ".join(dict.fromkeys(f"{c:.6g}" for c, _ in known))
+    evidence = f"ours / truth is one number in all entries, and another from input to input: {listed}"
+    mend = (
+        "no constant, but a number made of the inputs, such as a sum or a norm, was lost or kept, or has another power"
+    )
+    return Cause("a factor that differs from input to input", mend, f"{evidence} (fitted: weaker evidence)", True)
+
+
+def _factor(dispute: Dispute) -> tuple[float, float] | None:
+    """ours / truth, where it is one number in all entries, and how well that is known; None where it is not."""
+    ours, truth = dispute.ours, dispute.truth
+    if ours.shape != truth.shape or not bool(ours.any()):
+        return None
+    case = _case(dispute)
+    allowed = allowance(truth, case, dispute.bound) + allowance(ours, case, dispute.bound)
+    c = _multiple(truth, ours, allowed)
+    return (c, 2 / _largest(truth / allowed)) if differ(c * truth, ours, allowed) <= 1 else None
+
+
+def _multiple(basis: Tensor, gap: Tensor, allowed: Tensor) -> float:
+    """The c for which c · basis is nearest to the gap, in the allowance's units."""
+    weighted = basis / allowed
+    return float((weighted * gap / allowed).sum() / (weighted * weighted).sum())
 
 
 def _tells(dispute: Dispute) -> bool:
@@ -126,6 +167,8 @@ def explain(made: Iterable[Made], case: Case, ours: Tensor, bound: Tensor) -> tu
             loose.append(each)
         elif cause := _explains(each, case, ours, bound):
             exact.append(cause)
+    if not exact and not bool(ours.any()):  # nothing is no multiple of anything, and the residual's words say so
+        return ()
     return _merged(exact or [cause for each in loose if (cause := _fits(each, case, ours, bound))])
 
 
@@ -184,8 +227,7 @@ def _fits(made: Made, case: Case, ours: Tensor, bound: Tensor) -> Cause | None:
     if basis is None or P.shape != ours.shape or basis.shape != ours.shape or int(basis.count_nonzero()) < ENTRIES:
         return None
     allowed = allowance(P, case, bound) + allowance(ours, case, bound)
-    weighted, gap = basis / allowed, (ours - P) / allowed
-    c = float((weighted * gap).sum() / (weighted * weighted).sum())
+    c = _multiple(basis, ours - P, allowed)
     if made.unit == "truth" and abs(c) <= case.unit:  # ours is as good as 0: no factor, but something that vanishes
         return None
     if not math.isfinite(c) or differ(P + c * basis, ours, allowed) > 1 or differ(ours, case.truth, allowed) <= 1:
@@ -199,6 +241,14 @@ def _fits(made: Made, case: Case, ours: Tensor, bound: Tensor) -> Cause | None:
 
 def _called(c: float, case: Case, factor: bool) -> str:
     """What a number may be: a size, a usual constant, one over these, or (a factor) two of them; nothing if none."""
+    single, pairs = _names(c, case)
+    if single:
+        return " = " + " or ".join(single)
+    return f", perhaps {' or '.join(pairs)}," if factor and pairs else ""
+
+
+def _names(c: float, case: Case) -> tuple[list[str], list[str]]:
+    """The sizes and usual constants that a number may be, and the products of two of them."""
     known = {"2": 2.0, "π": math.pi, "ln 2": math.log(2), "ln 10": math.log(10)}
     known |= {letter: float(n) for letter, n in case.sizes.items() if n > 1}
     known |= {f"1/{name}": 1 / value for name, value in known.items()}
@@ -206,10 +256,9 @@ def _called(c: float, case: Case, factor: bool) -> str:
         known["ρ"] = case.problem.ridge
     near = 128 * case.unit * abs(c)
     sign = "−" if c < 0 else ""
-    if single := [sign + name for name, x in known.items() if abs(abs(c) - x) <= near]:
-        return " = " + " or ".join(single)
+    single = [sign + name for name, x in known.items() if abs(abs(c) - x) <= near]
     pairs = [f"{sign}{a} · {b}" for (a, x), (b, y) in combinations(known.items(), 2) if abs(abs(c) - x * y) <= near]
-    return f", perhaps {' or '.join(pairs)}," if factor and pairs else ""
+    return single, pairs
 
 
 def _merged(causes: list[Cause]) -> tuple[Cause, ...]:

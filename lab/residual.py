@@ -27,6 +27,9 @@ def describe(
     wrong = residual > bound
     if not bool(wrong.any()):
         return f"the residual is below rounding in {_count(~wrong)} (at most {float(residual.max()):.2g})"
+    if not bool(ours.any()):
+        none = " (None, where a backward pass returns it, counts as 0)"
+        return f"ours is 0 in {_count(ours == 0)}: nothing came back{none}, or all of it cancels"
     most, largest = float(residual.max()), float(truth.abs().max())
     size = f"{most:.2g}" + (f", {most / largest:.2g} of the truth's largest" if largest else "")
     said = [f"the residual is in {_count(wrong)}{_place(wrong)} (at most {size})"]

@@ -75,6 +75,29 @@ def test_a_coincidence_at_some_inputs_is_no_cause(rng):
     assert not diagnose(unknown(0 * small, small, sizes={"d": 4})).causes
 
 
+def test_a_factor_that_differs_from_input_to_input_is_no_constant(rng):
+    """One over a sum where one over its square is due; at one input the sum is 2, which would be a name alone."""
+    truths = [normal(rng, n) for n in (4, 5, 6)]
+    sums = (5.00194, 2.0, 3.7)
+    disputes = [unknown(c * t, t, "gradient", sizes={"n": len(t)}) for c, t in zip(sums, truths, strict=True)]
+    (cause,) = diagnose(*disputes).causes
+    assert cause.name == "a factor that differs from input to input"
+    assert "5.00194, 2, 3.7" in cause.evidence
+    same = [unknown(5.00194 * t, t, "gradient") for t in truths]
+    assert diagnose(*same).names == ("a constant factor",)
+    assert not diagnose(disputes[0], unknown(truths[1].exp(), truths[1], "gradient")).causes
+    sizes = [{"n": len(t), "d": 9 - len(t)} for t in truths[1:]]
+    sized = [unknown(s["n"] * s["d"] * t, t, "gradient", sizes=s) for s, t in zip(sizes, truths[1:], strict=True)]
+    assert "perhaps n · d" in str(diagnose(*sized))
+
+
+def test_what_came_back_as_nothing_is_told_as_that_and_as_no_term(rng):
+    direction = normal(rng, 4)
+    found = diagnose(unknown(0 * direction, 2 * direction, "vjp", direction=direction))
+    assert not found.causes
+    assert "ours is 0 in all 4 entries: nothing came back (None, where" in str(found)
+
+
 def test_inputs_at_which_a_mistake_drowns_in_rounding_do_not_speak_against_it(rng):
     small, large = normal(rng, 4, 4), 1e12 * normal(rng, 4, 4)
     shifted = [unknown(truth + torch.eye(4, dtype=truth.dtype), truth) for truth in (small, large)]
