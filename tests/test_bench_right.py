@@ -203,3 +203,45 @@ def test_what_is_another_number_at_every_call_is_told_so(what):
 
 def test_what_is_no_number_at_every_call_is_the_same_at_every_call():
     conduct.require(lambda x: torch.log(x), (torch.tensor([-1.0, 2.0, math.nan, 0.0]),), ("x",))
+
+
+class Smoothed(lab.Derivation):
+    """Targets that torch makes float32 of, from whole numbers and 0.9."""
+
+    shapes = {"z": "n k", "y": "n labels k"}
+    coarse = True
+
+    def targets(self, z, y):
+        hot = functional.one_hot(y, z.shape[1])
+        return 0.9 * (hot if self.coarse else hot.to(z)) + 0.1 / z.shape[1]
+
+    def value(self, z, y):
+        return -(self.targets(z, y) * torch.log_softmax(z, 1)).sum()
+
+    def gradient(self, z, y):
+        return torch.softmax(z, 1) - self.targets(z, y)
+
+
+class SmoothedOtherwise(Smoothed):
+    def reference(self, z, y):
+        return functional.cross_entropy(z, y, label_smoothing=0.1, reduction="sum")
+
+
+class SmoothedExactly(Smoothed):
+    coarse = False
+
+
+class SmoothedWrong(SmoothedOtherwise):
+    def gradient(self, z, y):
+        return super().gradient(z, y) * (1 + 1e-5)
+
+
+def test_a_constant_that_came_in_fewer_digits_is_noted_and_no_mistake():
+    for kind in (Smoothed, SmoothedOtherwise):
+        double, single = (v for v in lab.check(kind) if v.what == "gradient")
+        assert double.passed, str(double)
+        assert "a constant came in float32, without the rest of float64's digits" in str(double)
+        assert single.passed
+        assert not single.note
+    assert all(v.passed and not v.note for v in lab.check(SmoothedExactly))
+    assert all(v.who is Who.OURS for v in lab.check(SmoothedWrong) if v.what == "gradient")

@@ -69,12 +69,36 @@ class Tape:
         """Run the operations on arrays of numbers; return the outputs, arrays of N's numbers.
 
         A constant may have come with a few units of rounding (a third, written as a machine number, has one), which a
-        running error counts; one of at most half the digits of its type is taken at its word.
+        running error counts; one of at most half the digits of its type is taken at its word. What is made of constants
+        alone rounds as the type does that it is made in.
         """
         memory = self._start(N)
         self._load(memory, [mapped(N.number, array) for array in arrays])
-        self._run(N, memory, self.nodes)
+        moved = {ref.storage for ref in self.inputs}
+        for node in self.nodes:
+            written = {ref.storage for ref in node.outputs if ref}
+            depends = bool((node.reads | written) & moved)
+            moved |= written if depends else set()
+            there = N if depends else _coarser(N, node)
+            if there is N:
+                self._run(N, memory, [node])
+                continue
+            read = {key: memory[key] for key in node.reads - written}
+            memory |= {key: _handed_over(memory[key], there, self.sizes[key][1]) for key in node.reads | written}
+            self._run(there, memory, [node])
+            memory |= {key: _handed_over(memory[key], N, self.sizes[key][1]) for key in written} | read
         return [ref.read(memory).copy() for ref in self.outputs]
+
+    def coarse(self, dtype: torch.dtype) -> torch.dtype | None:
+        """The type of fewest digits, fewer than this one's, that constants came in which need more; None if none."""
+        eps = torch.finfo(dtype).eps
+        found = [
+            flat.dtype
+            for flat in self.constants.values()
+            if flat.dtype.is_floating_point and torch.finfo(flat.dtype).eps > eps
+            if any(_unit(number.Exact(), v, flat.dtype) for v in flat.double().tolist())
+        ]
+        return max(found, key=lambda kind: torch.finfo(kind).eps, default=None)
 
     def varying(self, N: number.Exact, which: int, arrays: Sequence[Array]) -> Callable[[Array], list[Array]]:
         """Return the function of input number `which` alone: what does not depend on it runs once, here."""
@@ -144,6 +168,23 @@ class Tape:
             for ref, value in zip(node.outputs, result if isinstance(result, tuple) else (result,), strict=False):
                 if ref is not None and value is not None:
                     _write(N, memory, ref, value)
+
+
+def _coarser(N: number.Exact, node: Node) -> number.Exact:
+    """The arithmetic of the type that a node's results have, where its unit of rounding is larger than N's."""
+    kinds = [torch.finfo(ref.dtype) for ref in node.outputs if ref and ref.dtype.is_floating_point]
+    largest = max(kinds, key=lambda kind: kind.eps, default=None)
+    if not isinstance(N, number.Running) or not N.u or largest is None or largest.eps / 2 <= N.u:
+        return N
+    return number.Running(largest.eps / 2, largest.tiny)
+
+
+def _handed_over(flat: Array, N: number.Exact, dtype: torch.dtype) -> Array:
+    """Numbers that carry an error, to round from here on as N does, to whose digits they are cut."""
+    if not isinstance(N, number.Running) or flat.dtype != object or all(v.a is N for v in flat):
+        return flat
+    unit = N.u if torch.finfo(dtype).eps / 2 < N.u else 0.0
+    return mapped(lambda v: number.Rounded(v.v, v.e + unit * number.size(v.v), N), flat)
 
 
 def _write(N: number.Exact, memory: dict[int, Array], ref: Ref, value: Any) -> None:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lab.arithmetic import differences, exact, number
@@ -75,6 +76,11 @@ class Truth:
     def _replayed(self, N: number.Exact) -> differences.Function:
         replayed = self._tape.varying(N, self._which, self._arrays)
         return lambda x: replayed(x)[0]
+
+    @cached_property
+    def coarse(self) -> torch.dtype | None:
+        """The type that constants of f came in, where it has fewer digits than x's."""
+        return self._tape.coarse(self.point.x.dtype)
 
     @cached_property
     def value(self) -> Array:

@@ -91,10 +91,13 @@ def compare(
         constants = _replayed(tape, CONSTANTS, arrays, true.shape)[1]
         left = _unexplained(replayed, true, constants, missing)
         # A constant is a few units of rounding off: what has lost half of its digits is not its doing.
-        if 0 < left <= info.eps**0.5 * max(map(number.size, true.flat)):
+        if 0 < left <= torch.finfo(truth.coarse or point.x.dtype).eps ** 0.5 * max(map(number.size, true.flat)):
             constants = constants + truth.constants(what, arrays[-1] if direction is not None else None, doubt)
     size = max((number.size(v) for v in truth.value.flat), default=0.0)
     note = "" if ours.dtype == point.x.dtype else f"ours is {_name(ours.dtype)} where x is {_name(point.x.dtype)}"
+    if coarse := tape.coarse(point.x.dtype) or truth.coarse:
+        due = _name(point.x.dtype)
+        note = note or f"a constant came in {_name(coarse)}, without the rest of {due}'s digits: make it in x's type"
     if len(truth.units) > truth.budget:
         note = note or f"of {truth.x.size} entries of x, those most in doubt were looked at"
     limit = float(info.max)
