@@ -34,6 +34,9 @@ FUNCTIONS = {
     "powers": lambda z: z.abs() ** 1.5 + z**3 + 2**z + z.abs().sqrt() + (z * z + 1).rsqrt(),
     "elementary": lambda z: torch.sin(z) * torch.atan(z) + torch.tanh(z).exp() + torch.erf(z) - torch.log1p(z * z),
     "gamma": lambda z: torch.lgamma(z.abs() + 0.5) + torch.digamma(z.abs() + 0.5),
+    "tetragamma": lambda z: torch.polygamma(2, z.abs() + 0.5),
+    "trigamma": lambda z: torch.polygamma(1, z.abs() + 0.5),
+    "scaled erfc": lambda z: torch.special.erfcx(z / 4),
     "choices": lambda z: torch.where(z > 0, z, -z) + z.clamp(min=0).clamp(-1, 0.5) + torch.relu(z) + z.maximum(-z),
     "softmax": lambda z: torch.softmax(z, 1) + torch.softmax(z.T, 0).T,
     "log softmax": lambda z: torch.log_softmax(z, 1),
@@ -55,6 +58,7 @@ FUNCTIONS = {
     "log determinant": lambda z: torch.logdet(definite(z)),
     "cholesky": lambda z: torch.linalg.cholesky(definite(z)),
     "triangular": lambda z: torch.linalg.solve_triangular(definite(z).tril(), z, upper=False),
+    "of a factor": lambda z: torch.cholesky_solve(z, definite(z)) + torch.cholesky_solve(z, definite(z), upper=True),
     "trace": lambda z: torch.trace(square(z)),
     "indices": lambda z: z[torch.arange(3), y] + z.gather(1, y[:, None])[:, 0] + z.index_select(1, y[:1])[:, 0],
     "scatter": lambda z: z.scatter(1, y[:, None], 0.0) + torch.zeros_like(z).index_add(0, y[[0, 2]], z[:2]),
@@ -108,6 +112,20 @@ def test_what_cannot_be_replayed_is_named(case, rng):
     f, named = UNKNOWN[case]
     with pytest.raises(exact.FormulaError, match=named):
         exact.record(f, [torch.randn(3, 4, generator=rng, dtype=torch.float64)])
+
+
+def test_what_torchs_trigamma_leaves_out_is_counted_where_it_is_most_and_no_more(rng):
+    """It ends its series early: at 1.13 by 4e6 units of float64's rounding."""
+    x = torch.tensor([1.13, 0.51, 0.49, 3.0, 40.0], dtype=torch.float64)
+    tape, (out,) = exact.record(lambda x: torch.polygamma(1, x), [x])
+    (replayed,) = tape.replay(number.Running(2.0**-53, 2.3e-308), numbers(N, x.numpy()))
+    gaps = [abs(float(number.CONTEXT.mpf(v) - r.v)) for v, r in zip(out.tolist(), replayed, strict=True)]
+    assert gaps[0] > 1e-10
+    assert all(gap <= r.e for gap, r in zip(gaps, replayed, strict=True))
+    assert all(r.e <= 4 * gap for gap, r in zip(gaps[:4], replayed[:4], strict=True))
+    tape, _ = exact.record(lambda x: torch.polygamma(3, x), [x])
+    with pytest.raises(exact.FormulaError, match="polygamma"):
+        tape.replay(N, numbers(N, x.numpy()))
 
 
 def test_branches_and_random_constants_are_taken_as_they_fell(rng):

@@ -240,7 +240,7 @@ def _allowed(sides: Sides, index: tuple[int, ...]) -> float:
 
 def _over(gap: Any, allowed: float) -> float:
     distance = number.size(gap)
-    return math.inf if math.isnan(distance) else distance / allowed if distance else 0.0
+    return math.inf if math.isnan(distance) else distance / float(allowed) if distance else 0.0
 
 
 def _skip(sides: Sides, index: tuple[int, ...]) -> bool:

@@ -16,6 +16,16 @@ for _name in number.FUNCTIONS:
     if _name not in ("softplus", "log_sigmoid"):
         OPERATIONS[_name] = _elementary(_name)
 OPERATIONS["special_expit"] = OPERATIONS["sigmoid"]
+OPERATIONS["special_erfcx"] = OPERATIONS["erfcx"]
+
+
+@known("polygamma", "special_polygamma")
+def _polygamma(N: number.Exact, n: int, x: Array) -> Array:
+    """ψ⁽ⁿ⁾ for the orders that derivations meet; of the others there is no formula here."""
+    orders = ("digamma", "trigamma", "tetragamma")
+    if not 0 <= n < len(orders):
+        raise NotImplementedError(f"polygamma of order {n}")
+    return _elementary(orders[n])(N, x)
 
 
 @known("softplus")

@@ -168,3 +168,11 @@ def _solve_triangular(
     if unitriangular:
         A = np.where(np.eye(n, dtype=bool), numbers(N, 1.0), A)
     return _solve(N, A, B, left)[0]
+
+
+@known("cholesky_solve")
+def _cholesky_solve(N: number.Exact, B: Array, L: Array, upper: bool = False) -> Array:
+    """A⁻¹B of A = LLᵀ, or LᵀL of an upper one, of which the other triangle is not read."""
+    transposed = np.swapaxes(L, -1, -2)
+    low, high = (transposed, L) if upper else (L, transposed)
+    return _solve_triangular(N, high, _solve_triangular(N, low, B, False), True)
