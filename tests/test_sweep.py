@@ -21,7 +21,7 @@ from test_trainer import assert_same_run, plant
 import lab
 from lab import launch
 from lab.cli import main
-from lab.launcher import Outcome
+from lab.launcher import Launcher, Outcome
 from lab.launchers.here import Here
 from lab.launchers.processes import Processes
 from lab.runs import RunFolder, list_runs
@@ -66,6 +66,27 @@ def test_a_worker_that_is_stopped_before_it_began_was_interrupted(tmp_path):
     worker.close()
     assert last["outcome"]["status"] == "interrupted"
     assert not list(tmp_path.glob("**/status.json"))
+
+
+class Met(Launcher):
+    """Ctrl-C while workers start: of each task one says that it was interrupted, and nothing was made."""
+
+    def run(self, tasks, listener):
+        for task in tasks:
+            listener.began(task)
+            listener.ended(task, Outcome("interrupted"))
+        raise KeyboardInterrupt
+
+
+def test_what_ctrl_c_meets_while_workers_start_is_interrupted_only_where_there_is_a_run(tmp_path, capsys):
+    found = tasks(tmp_path, "seed=0..2", init=0.1)
+    sweep.carry_out(found, Here(), Stopping())
+    swept = sweep.carry_out(found, Met(), Lines(3))
+    assert [outcome.status for outcome in swept.outcomes.values()] == ["finished", "interrupted", "not begun"]
+    assert [outcome.path is None for outcome in swept.outcomes.values()] == [False, False, True]
+    assert "seed=2: not begun" in capsys.readouterr().out
+    untouched = sweep.Swept(tuple(found), {}, True)  # Ctrl-C before any task: what an earlier call left is told
+    assert "3 runs: 1 finished, 1 interrupted, 1 not begun" in list(sweep.lines(untouched))
 
 
 def test_seeds_that_change_nothing_are_told(file, capsys):
@@ -131,7 +152,8 @@ def test_ctrl_c_leaves_every_run_resumable_and_the_next_call_goes_on_to_the_bit(
     assert swept.interrupted
     assert swept.code == 130
     assert [outcome.status for outcome in swept.outcomes.values()] == ["finished", "interrupted"]
-    assert "3 runs: 1 finished, 1 interrupted, 1 not begun" in list(sweep.lines(swept))
+    said = ["3 runs: 1 finished, 1 interrupted, 1 not begun", "go on: call the same command again"]
+    assert list(sweep.lines(swept))[-2:] == said
     assert [standing(task)[0] for task in found] == ["done", "open", "new"]
     again = sweep.carry_out(found, Here(), Quiet())
     assert again.code == 0

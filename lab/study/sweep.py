@@ -147,9 +147,10 @@ def _show_seeds(found: Sequence[Task], outcomes: Mapping[int, Outcome]) -> None:
 def lines(swept: Swept) -> Iterator[str]:
     """The table at the end: each run's setting, how it ended, its last figures, and what went wrong."""
     rows, wrong = [], []
+    outcomes = {task.number: swept.outcomes.get(task.number) or _left(task) for task in swept.tasks}
     ends: dict[str, list[Mapping[str, Any]]] = {}  # of the seeds of each setting
     for task in swept.tasks:
-        outcome = swept.outcomes.get(task.number, Outcome("not begun"))
+        outcome = outcomes[task.number]
         last = {} if outcome.path is None else Facts(summary(Path(outcome.path))).latest(FIGURES)
         if outcome.status == "finished":
             ends.setdefault(task.digest, []).append(last)
@@ -164,8 +165,18 @@ def lines(swept: Swept) -> Iterator[str]:
     seeds = [found for found in ends.values() if len(found) > 1]
     if seeds and all(last == found[0] for found in seeds for last in found):
         yield "all seeds ended the same to the bit: nothing is drawn at random in what this config trains on"
-    ended = Counter(swept.outcomes[n].status if n in swept.outcomes else "not begun" for n in range(1, len(rows) + 1))
+    ended = Counter(outcome.status for outcome in outcomes.values())
     yield f"{len(rows)} runs: {', '.join(f'{count} {status}' for status, count in ended.items())}"
+    if swept.interrupted:
+        yield "go on: call the same command again"
+
+
+def _left(task: Task) -> Outcome:
+    """How Ctrl-C left a task that was not training: interrupted only where there is a run to go on with."""
+    stands, run = standing(task)
+    if run is None:
+        return Outcome("not begun")
+    return Outcome(run.status if stands == "done" else "interrupted", str(run.path))
 
 
 class _Ledger:
@@ -185,5 +196,7 @@ class _Ledger:
         self._listener.say(task, message)
 
     def ended(self, task: Task, outcome: Outcome) -> None:
+        if outcome.status == "interrupted" and outcome.path is None:
+            outcome = _left(task)
         self.outcomes[task.number] = outcome
         self._listener.ended(task, outcome)
