@@ -193,8 +193,14 @@ def test_a_damaged_status_is_one_line(text, tmp_path, capsys):
 
 
 def test_nothing_to_list_is_said(tmp_path, capsys):
+    said = f"{tmp_path}: no runs here; `lab train CONFIG` makes one\n"
     assert main(["runs", "--runs", str(tmp_path)]) == 0
-    assert "no run is there" in capsys.readouterr().err
+    assert capsys.readouterr().err == said
+    assert main(["runs", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == said
+    launch.train(TINY, runs=tmp_path)
+    assert main(["runs", "--runs", str(tmp_path), "--where", "status == 'failed'"]) == 0
+    assert capsys.readouterr().err.startswith("--where: no run meets the condition;")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")

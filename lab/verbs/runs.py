@@ -25,12 +25,14 @@ class Runs(Verb):
 
     def run(self, options: argparse.Namespace, argv: Sequence[str]) -> int:
         from lab.study.facts import select
-        from lab.study.listing import found, listing
+        from lab.study.listing import EMPTY, found, listing
 
         runs = found(options.words, options.runs)
         kept = select(runs, options.where, options.sort, options.reverse)
-        if not kept:
-            print("no run is there, or none that meets the condition", file=sys.stderr)
+        if not runs:
+            print(f"{options.runs}: {EMPTY}", file=sys.stderr)
+        elif not kept:
+            print("--where: no run meets the condition; without it `lab runs` lists what is there", file=sys.stderr)
         for line in listing(kept, options.where, options.sort, options.columns, options.paths):
             print(line)
         for damage in (facts.damage for facts in runs if facts.damage is not None):
