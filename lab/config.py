@@ -194,7 +194,7 @@ def _validated(root: Node) -> Config:
     try:
         made = model.model_validate(raw)
     except ValidationError as error:
-        found += schema.problems(error, model, raw, ["extends", "sweep"])
+        found += schema.problems(error, model, raw, lambda key: _further(root.at([key]).place))
     if found:
         first = min(found, key=lambda p: (p.absent, root.at(p.path).place.line, p.path))
         fail(root.at(first.path).place, first.path, first.what)
@@ -203,6 +203,11 @@ def _validated(root: Node) -> Config:
     config = Config.model_validate(plain)
     _rehearse(config, root)
     return config
+
+
+def _further(place: Place) -> tuple[str, ...]:
+    """The keys that may stand at a place beside those of `Config`: what is laid over a file cannot extend another."""
+    return ("sweep",) if place.source in ("command line", "keywords") else ("extends", "sweep")
 
 
 def _absolute(data: dict[str, Any], node: Node) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -91,17 +91,19 @@ class Problem:
     absent: bool = False  # told last: a missing key is often another one misspelt
 
 
-def problems(error: ValidationError, model: type[BaseModel], raw: Any, top: Iterable[str] = ()) -> Iterator[Problem]:
+def problems(
+    error: ValidationError, model: type[BaseModel], raw: Any, top: Callable[[str], Iterable[str]] = lambda key: ()
+) -> Iterator[Problem]:
     """pydantic's errors in the user's words, each at a key.
 
-    Args: model: the model that refused `raw`; top: further keys that are allowed at the top.
+    Args: model: the model that refused `raw`; top: further keys that are allowed at the top where an unknown one is.
     """
     for item in error.errors(include_url=False):
         owner, path = _owner(model, item["loc"])
         key = path[-1]
         fields = _fields(owner)
         if key not in fields:
-            allowed = {*fields, *top} if owner is model else set(fields)
+            allowed = {*fields, *top(key)} if owner is model else set(fields)
             home = next((dotted for dotted in _dotted(model) if dotted.endswith(f".{key}")), None)
             if owner is model and home:
                 yield Problem(path, f"unknown key; did you mean {home!r}?")

@@ -187,8 +187,10 @@ def overlay(overrides: Sequence[str]) -> Node:
 def nested(dotted: str, node: Node) -> Node:
     """The tree in which `node` stands at a dotted path."""
     keys = dotted.split(".")
-    if not all(keys) or "extends" in keys:
+    if not all(keys):
         fail(node.place, (), f"{dotted!r} is not a key that can be overridden; write it as optimizer.lr")
+    if keys[0] == "extends":
+        fail(node.place, (), f"{dotted!r} can stand in a config file only")
     for key in reversed(keys):
         node = Node({key: node}, node.place)
     return node

@@ -117,12 +117,17 @@ def test_a_mistake_is_told_with_file_line_and_remedy(here: Path, old: str, new: 
         ("steps=[", "command line: steps: not YAML: "),
         ("=3", "command line: '' is not a key that can be overridden"),
         ("a..b=3", "command line: 'a..b' is not a key that can be overridden"),
-        ("extends=x.yaml", "command line: 'extends' is not a key that can be overridden"),
+        ("extends=x.yaml", "command line: 'extends' can stand in a config file only"),
         ("steps.a=3", 'command line: steps: must be a whole number of at least 1, got {"a": 3}'),
     ],
 )
 def test_a_mistake_in_an_override_is_one_of_the_command_line(here: Path, override: str, said: str) -> None:
     assert complaint(TEXT, override).startswith(said)
+
+
+def test_what_cannot_be_overridden_is_not_offered_for_it(here: Path) -> None:
+    assert "extends" not in complaint(TEXT, "stepz=3").replace("x.yaml", "")
+    assert "extends" in complaint(TEXT.replace("steps", "stepz"))
 
 
 def test_the_first_mistake_by_line_is_told_and_a_missing_key_last(here: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_value_given_twice_is_run_once():
         (["seed="], {}, "seed: has no value"),
         (["seed=[1,2"], {}, "not YAML"),
         (["optimizer.lr=0.1,fast"], {}, "optimizer.lr: must be a number"),
-        (["extends=a,b"], {}, "not a key that can be overridden"),
+        (["extends=a,b"], {}, "'extends' can stand in a config file only"),
         (["=1,2"], {}, "is not a key"),
         ([], {"sweep": 3}, "sweep: must be a mapping"),
         ([], {"sweep": {"gird": {}}}, "sweep.gird: unknown key; did you mean 'grid'?"),
