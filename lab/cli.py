@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from lab import catalog
 from lab.errors import InputError, guess, suggest
-from lab.verb import Verb
+from lab.verb import KEYS, Verb
 
 INTERRUPTED = 130
 UNREAD = 141  # as of any program whose reader went away before it was done
@@ -23,6 +23,19 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise InputError in place of printing the usage and leaving."""
         raise InputError(f"{self.prog}: {message}; see `{self.prog} --help`")
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib import metadata
+
+        try:
+            print(parser.prog, metadata.version("lab"))
+        except metadata.PackageNotFoundError:
+            raise InputError("lab --version: lab is run without being installed; install it with pip") from None
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,12 +85,17 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs."""
-    top = Parser(prog="lab", description="Trust a derivative made by hand, and watch curvature while a model trains.")
+    what = "Trust a derivative made by hand, and watch curvature while a model trains."
+    top = Parser(prog="lab", description=what, epilog=KEYS)
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
     verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=Parser)
     for name, kind in catalog.members("verbs").items():
         verb: Verb = kind()
         what = inspect.cleandoc(kind.__doc__ or "")
-        made = verbs.add_parser(name, help=what, description=what, epilog=f"example: {verb.example}")
+        epilog = "\n".join(filter(None, (f"example: {verb.example}", verb.also)))
+        made = verbs.add_parser(
+            name, help=what, description=what, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         made.usage = verb.usage
         made.set_defaults(run=verb.run, instead=verb.instead)
         verb.options(made)

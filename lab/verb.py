@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+KEYS = "The keys of a config: `lab schema` prints them all, docs/runs.md explains them."
+
 
 class Verb(ABC):
     """One verb of the command line, named as its file; its docstring is its line of `lab --help`.
@@ -15,6 +17,7 @@ class Verb(ABC):
 
     example: ClassVar[str]  # a call that works, shown by its own --help
     usage: ClassVar[str | None] = None  # in place of argparse's own
+    also: ClassVar[str] = ""  # what its --help says below the example
     instead: ClassVar[str] = ""  # what an option that there is not may have been meant as
 
     @abstractmethod

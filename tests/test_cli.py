@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -166,7 +167,32 @@ def test_help_shows_an_example_for_every_verb(capsys):
         with pytest.raises(SystemExit) as stop:
             main([verb, "--help"])
         assert stop.value.code == 0
-        assert f"example: lab {verb}" in said(capsys)[0]
+        out, _ = said(capsys)
+        assert f"example: lab {verb}" in out
+        assert out.startswith(f"usage: lab {verb} [-h]")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["sweep", "--help"]])
+def test_help_says_where_the_keys_of_a_config_are_listed(words, capsys):
+    with pytest.raises(SystemExit):
+        main(words)
+    out, _ = said(capsys)
+    assert "`lab schema`" in out
+    assert "docs/runs.md" in out
+
+
+def test_the_version_is_that_of_the_package(capsys, monkeypatch):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert said(capsys)[0] == f"lab {metadata.version('lab')}\n"
+
+    def absent(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", absent)
+    assert main(["--version"]) == 2
+    assert said(capsys)[1] == "lab --version: lab is run without being installed; install it with pip\n"
 
 
 def test_check_prints_each_statement_with_its_verdict_and_evidence(capsys):

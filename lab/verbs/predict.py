@@ -12,7 +12,7 @@ class Predict(Verb):
     """Predict the classes of new rows by a run, as CSV."""
 
     example = "lab predict RUN new.csv --out predicted.csv"
-    usage = "lab predict RUN FILE [--out FILE.csv]"
+    usage = "lab predict [-h] RUN FILE [--out FILE.csv]"
 
     def options(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(

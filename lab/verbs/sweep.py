@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from lab.errors import InputError
-from lab.verb import Verb
+from lab.verb import KEYS, Verb
 
 
 class Sweep(Verb):
@@ -12,9 +12,10 @@ class Sweep(Verb):
 
     example = "lab sweep configs/digits.yaml optimizer.lr=0.01,0.1,1 seed=0..4 --jobs 2"
     usage = (
-        "lab sweep CONFIG [key=a,b,c …] [key=0..4] [--zip] [--jobs N] [--runs DIR] [--dry-run]\n"
+        "lab sweep [-h] CONFIG [key=a,b,c …] [key=0..4] [--zip] [--jobs N] [--runs DIR] [--dry-run]\n"
         "                 [--launcher NAME] [--option KEY=VALUE …]"
     )
+    also = KEYS
     instead = "; a key of the config is set without dashes, as optimizer.lr=0.5"
 
     def options(self, parser: argparse.ArgumentParser) -> None:

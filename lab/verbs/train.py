@@ -4,14 +4,15 @@ import argparse
 from collections.abc import Sequence
 
 from lab.errors import InputError
-from lab.verb import Verb
+from lab.verb import KEYS, Verb
 
 
 class Train(Verb):
     """Train what a config says."""
 
     example = "lab train configs/iris.yaml optimizer.lr=0.5 steps=200"
-    usage = "lab train CONFIG [key=value …] [--runs DIR] [--dry-run]\n       lab train --resume RUN"
+    usage = "lab train [-h] CONFIG [key=value …] [--runs DIR] [--dry-run]\n       lab train --resume RUN"
+    also = KEYS
     instead = "; a key of the config is set without dashes, as optimizer.lr=0.5"
 
     def options(self, parser: argparse.ArgumentParser) -> None:
