@@ -29,6 +29,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     sync_folder(path.parent)
 
 
+def probe_writing(folder: Path) -> None:
+    """Make a file, gone at once, in `folder` or in what is there of its path.  Raises: OSError, as writing would."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    temporary = there / f".{token_hex(4)}{PARTIAL}"
+    temporary.touch()
+    temporary.unlink()
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path`, atomically and durably."""
     with replacing(path) as file:

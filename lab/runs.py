@@ -24,7 +24,7 @@ from secrets import token_hex
 from typing import Any, Literal
 
 from lab.errors import InputError
-from lab.files import PARTIAL, clear_away, replacing, sync_folder, write_text
+from lab.files import PARTIAL, clear_away, probe_writing, replacing, sync_folder, write_text
 from lab.record import Row, plain, read_jsonl
 
 Status = Literal["running", "finished", "failed", "interrupted", "diverged"]
@@ -57,18 +57,12 @@ class RunFolder:
         `save_checkpoint`; `preparation` what was fitted on the training rows before it.  Raises InputError when `name`
         cannot be a folder's name or the place cannot be written.
         """
-        parent = Path(root) / _folder_name(name)
+        parent = place_for_runs(root, name)
         started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         building = cls(parent / f".{started}-{token_hex(4)}{PARTIAL}")
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-            (building.path / "checkpoints").mkdir(parents=True)
-        except OSError as error:
-            raise InputError(
-                f"{root}: cannot make a run here ({error.strerror}); choose a folder with --runs"
-            ) from None
         clear_away(parent)
         try:
+            (building.path / "checkpoints").mkdir(parents=True)
             write_text(building.path / "config.yaml", config_yaml)
             write_text(building.path / "provenance.json", _json(provenance))
             if preparation is not None:
@@ -164,9 +158,10 @@ class RunFolder:
     def rewind(self, step: int) -> None:
         """Forget the steps from `step` on: rows, checkpoints that follow them, and what a kill left half done.
 
-        Raises InputError, with nothing forgotten, when a line of metrics.jsonl is no row.
+        Raises InputError, with nothing forgotten, when a line of metrics.jsonl is no row or nothing can be written.
         """
         self.metrics()
+        _need(self.path, f"{self.path}: cannot be written", "copy the run to a folder of yours and resume it there")
         for later in self._checkpoints():
             if _step_of(later) > step:  # else a later resume could start from one whose rows are gone
                 later.unlink()
@@ -201,6 +196,20 @@ class RunSummary:
     digest: str
     seed: int | None
     facts: Mapping[str, Any]  # what else status.json says: step, losses, …
+
+
+def place_for_runs(root: str | Path, name: str) -> Path:
+    """The folder below `root` that runs of this name are made in.  Raises InputError where none can be."""
+    place = Path(root) / _folder_name(name)
+    _need(place, f"{root}: cannot make a run here", "choose a folder with --runs")
+    return place
+
+
+def _need(folder: Path, told: str, remedy: str) -> None:
+    try:
+        probe_writing(folder)
+    except OSError as error:
+        raise InputError(f"{told} ({error.strerror}); {remedy}") from None
 
 
 def list_runs(root: str | Path) -> list[RunSummary]:

@@ -1,11 +1,14 @@
 """Run folders: whole or absent, resumable from any moment, listed for what they are."""
 
+import errno
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -96,6 +99,23 @@ def test_a_root_that_is_a_file_is_one_line_of_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="file: cannot make a run here"):
         create(tmp_path / "file")
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_of_error(run, tmp_path, monkeypatch):
+    def refuse(path, *_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    rows(run, 3)
+    run.save_checkpoint(9, {})
+    monkeypatch.setattr(Path, "touch", refuse)
+    told = f"{tmp_path}: cannot make a run here (Permission denied); choose a folder with --runs"
+    with pytest.raises(InputError, match=f"^{re.escape(told)}$"):
+        create(tmp_path)
+    told = f"{run.path}: cannot be written (Permission denied); copy the run to a folder of yours and resume it there"
+    with pytest.raises(InputError, match=f"^{re.escape(told)}$"):
+        run.rewind(1)
+    assert len(run.metrics()) == 3
+    assert run.load_checkpoint()[0] == 9
 
 
 def test_opening_what_is_no_run_says_so(run, tmp_path):

@@ -13,7 +13,7 @@ from lab.errors import InputError
 from lab.launch import Run
 from lab.launcher import Launcher, Listener, Outcome, Task
 from lab.launchers.processes import cores
-from lab.runs import summary
+from lab.runs import place_for_runs, summary
 from lab.spread import write_spread
 from lab.study import grid
 from lab.study.display import Quiet
@@ -112,6 +112,7 @@ def carry_out(found: Sequence[Task], launcher: Launcher, listener: Listener) -> 
     """Carry out the tasks that are not done. After Ctrl-C whatever was under way can be resumed.
 
     Where runs of one setting differ by their seed, TensorBoard gets their mean and spread too, in a folder beside them.
+    Raises: InputError, with nothing begun, where no run can be made.
     """
     ledger, ahead = _Ledger(listener), []
     for task in found:
@@ -121,6 +122,8 @@ def carry_out(found: Sequence[Task], launcher: Launcher, listener: Listener) -> 
             ledger.ended(task, Outcome(run.status, str(run.path), words))
         else:
             ahead.append(task)
+    for root, name in {(task.root, task.name) for task in ahead}:
+        place_for_runs(root, name)
     interrupted = False
     try:
         if ahead:
