@@ -70,11 +70,17 @@ def tally(findings: Mapping[str, Finding]) -> str:
     of = {each: [name for name, finding in findings.items() if finding.verdict is each] for each in Judgement}
     named = (Judgement.WRONG, Judgement.UNTOLD)
     words = ", ".join(
-        f"{len(names)} {each}" + f" ({', '.join(names)})" * (each in named) for each, names in of.items() if names
+        _counted(len(names), each) + f" ({', '.join(names)})" * (each in named) for each, names in of.items() if names
     )
     amiss = [name for name, finding in findings.items() if not finding.sound]
     end = f"NOT AS EXPECTED: {', '.join(amiss)}" if amiss else "all as expected"
     return f"{len(findings)} statement{'s' * (len(findings) != 1)}: {words}; {end}"
+
+
+def _counted(count: int, verdict: Judgement) -> str:
+    if verdict is Judgement.UNTOLD:
+        return f"of {count} {verdict}"
+    return f"{count} {verdict if count == 1 else verdict.replace('holds', 'hold', 1)}"
 
 
 def _place(finding: Finding) -> tuple[str, str]:

@@ -188,5 +188,8 @@ def at_most(what: str, figures: Tensor, bound: float, t: Tensor, of: str) -> Evi
         return untold(what, "it was never measured")
     worst = int(figures.nan_to_num(nan=torch.inf).argmax())
     figure = float(figures[worst].nan_to_num(nan=torch.inf))
-    detail = f"at most {figure:.6g} {of}, at {len(t)} step{'s' * (len(t) != 1)} (step {int(t[worst])})"
+    steps = f"{len(t)} step{'s' * (len(t) != 1)}"
+    detail = f"at most {figure:.6g} {of}, at {steps} (step {int(t[worst])})"
+    if figure <= 0:  # a size below 0 would tell nothing, nor where it is
+        detail = f"none above 0, at {steps}"
     return Evidence(what, figure, -torch.inf, bound, detail)

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -116,6 +117,14 @@ def test_the_source_with_the_wrong_shape_is_told_both_shapes():
 def test_the_tally_names_what_is_wrong_or_untold():
     findings = {name: judged(IDENTITIES[name]()) for name in ("sigmoid_layer", "trace_cyclic")}
     assert "1 wrong as stated (sigmoid_layer)" in ledger.tally(findings)
+
+
+def test_the_tally_reads_as_a_sentence():
+    one, condition, untold = judged(IDENTITIES["trace_cyclic"]()), Judgement.CONDITION, Judgement.UNTOLD
+    verdicts = (Judgement.HOLDS, condition, condition, untold, untold)
+    findings = {name: replace(one, verdict=each, expected=each) for name, each in zip("abcde", verdicts, strict=True)}
+    said = "5 statements: 1 holds, 2 hold under a condition, of 2 nothing can be told (d, e); all as expected"
+    assert ledger.tally(findings) == said
 
 
 def test_the_ledger_prints_statement_source_verdict_and_evidence(capsys):

@@ -18,7 +18,7 @@ from lab.panel import setting
 from lab.problem import Problem
 from lab.report.page import find
 from lab.summary import summarize
-from lab.theorem import Outcome, Trail, rule
+from lab.theorem import Outcome, Trail, at_most, rule
 from lab.theorems._optimum import optimum
 
 NAMES = catalog.names("theorems")
@@ -256,3 +256,15 @@ def test_a_limit_is_read_off_a_curve_that_has_one_and_not_off_noise():
     assert rate.judged("", below, 1.2, 0.3, doubt=0.1).holds is False
     assert rate.limit(t[:3], t[:3], 1) is None
     assert math.isclose(rate.line(t, 3 * t).value, 3)
+
+
+def test_where_no_figure_is_above_0_no_size_is_told():
+    t = torch.arange(3)
+    assert (
+        at_most("rises", torch.tensor([-4.0, -2.0, -3.0]), 1.0, t, "of rounding").detail == "none above 0, at 3 steps"
+    )
+    assert (
+        at_most("rises", torch.tensor([-4.0, 0.5]), 1.0, t[1:], "of it").detail
+        == "at most 0.5 of it, at 2 steps (step 2)"
+    )
+    assert at_most("rises", torch.tensor([torch.nan]), 1.0, t[:1], "of it").holds is False
