@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import UnionType
@@ -117,7 +118,15 @@ def problems(
             given = raw
             for part in path:
                 given = given[part]
+            if not _finite(given):
+                expected = expected.replace("a number", "a finite number")
             yield Problem(path, f"must be {expected}, got {shown(given)}")
+
+
+def _finite(given: Any) -> bool:
+    if isinstance(given, list | tuple):
+        return all(map(_finite, given))
+    return not isinstance(given, float) or math.isfinite(given)
 
 
 def _owner(model: type[BaseModel], loc: tuple[str | int, ...]) -> tuple[type[BaseModel], tuple[str, ...]]:
@@ -186,6 +195,8 @@ _BOUNDS = {
 
 
 def _bounds(schema: Mapping[str, Any]) -> str:
+    if {"minimum", "maximum"} <= schema.keys():
+        return f" from {_number(schema['minimum'])} to {_number(schema['maximum'])}"
     found = [f"{words} {_number(schema[key])}" for key, words in _BOUNDS.items() if key in schema]
     return f" {' and '.join(found)}" if found else ""
 

@@ -23,7 +23,7 @@ COMPLAINTS = [
     ("steps: 10\n", "", "x.yaml:2: steps: missing; it must be a whole number of at least 1"),
     ("steps: 10", "steps: 10\nlr: 0.1", "x.yaml:6: lr: unknown key; did you mean 'optimizer.lr'?"),
     ("steps: 10", "steps: 10\nridge: -1", "x.yaml:6: ridge: must be a number of at least 0, got -1"),
-    ("steps: 10", "steps: 10\nridge: .nan", "x.yaml:6: ridge: must be a number of at least 0, got NaN"),
+    ("steps: 10", "steps: 10\nridge: .nan", "x.yaml:6: ridge: must be a finite number of at least 0, got NaN"),
     ("steps: 10", "steps: 10\ndtype: float16", "x.yaml:6: dtype: must be float64 or float32, got 'float16'"),
     ("steps: 10", "steps: 10\ndevice: gpu", "x.yaml:6: device: must be text like cpu or cuda or cuda:0, got 'gpu'"),
     (
@@ -35,7 +35,7 @@ COMPLAINTS = [
     (
         "steps: 10",
         "steps: 10\nseed: -1",
-        "x.yaml:6: seed: must be a whole number of at least 0 and of at most 4294967295",
+        "x.yaml:6: seed: must be a whole number from 0 to 4294967295",
     ),
     ("steps: 10", "steps: !!set {10}", "x.yaml:5: steps: the tag 'tag:yaml.org,2002:set' is not supported"),
     ("steps: 10", "steps: &a [*a]", "x.yaml:5: steps: an alias of a mapping or list is not supported; write it out"),
@@ -107,6 +107,7 @@ def test_a_mistake_is_told_with_file_line_and_remedy(here: Path, old: str, new: 
     ("override", "said"),
     [
         ("optimizer.lr=fast", "command line: optimizer.lr: must be a number above 0, got 'fast'"),
+        ("optimizer.lr=.inf", "command line: optimizer.lr: must be a finite number above 0, got Infinity"),
         ("optimizer.momentun=1", "command line: optimizer.momentun: unknown key; did you mean 'momentum'?"),
         ("optimizer.learning_rate=1", "command line: optimizer.learning_rate: unknown key; did you mean 'lr'?"),
         ("lr=1", "command line: lr: unknown key; did you mean 'optimizer.lr'?"),

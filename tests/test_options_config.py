@@ -59,7 +59,7 @@ def test_a_balanced_sigmoid_weighs_both_sides_of_a_label_alike():
     [
         (
             {"label_smoothing": 2},
-            "config: loss.label_smoothing: must be a number of at least 0 and of at most 1, got 2",
+            "config: loss.label_smoothing: must be a number from 0 to 1, got 2",
         ),
         (
             {"weight": [1, -1, 1]},
