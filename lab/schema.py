@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from lab import catalog
-from lab.errors import suggest
+from lab.errors import guess, suggest
 from lab.optimizer_schema import torch_fields, torch_kinds
 
 STRICT = ConfigDict(
@@ -111,7 +111,8 @@ def problems(
             else:
                 yield Problem(path, f"unknown key{suggest(key, allowed)}")
             continue
-        expected = describe(owner.model_json_schema(by_alias=True), key)
+        properties = owner.model_json_schema(by_alias=True)["properties"]
+        expected = _words(properties[key])
         if item["type"] == "missing" and len(path) == len(item["loc"]):
             yield Problem(path, f"missing; it must be {expected}", absent=True)
         else:
@@ -120,7 +121,13 @@ def problems(
                 given = given[part]
             if not _finite(given):
                 expected = expected.replace("a number", "a finite number")
-            yield Problem(path, f"must be {expected}, got {shown(given)}")
+            yield Problem(path, f"must be {expected}, got {shown(given)}{_meant(given, properties[key])}")
+
+
+def _meant(given: Any, schema: Mapping[str, Any]) -> str:
+    """A guess at which of the texts that a value may be was meant."""
+    texts = [text for choice in (schema, *schema.get("anyOf", ())) for text in choice.get("enum", ())]
+    return guess(given, filter(lambda text: isinstance(text, str), texts)) if isinstance(given, str) else ""
 
 
 def _finite(given: Any) -> bool:
@@ -158,12 +165,8 @@ def _model_in(hint: Any) -> type[BaseModel] | None:
     return next((c for c in choices if inspect.isclass(c) and issubclass(c, BaseModel)), None)
 
 
-def describe(schema: Mapping[str, Any], key: str) -> str:
-    """What a key's value must be, out of the JSON schema of its mapping."""
-    return _words(schema["properties"][key])
-
-
 def _words(schema: Mapping[str, Any]) -> str:
+    """What a value must be, out of its JSON schema."""
     if choices := schema.get("anyOf"):
         return " or ".join(_words(choice) for choice in choices)
     if "enum" in schema or "const" in schema:

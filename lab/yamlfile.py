@@ -16,7 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from lab.errors import InputError, guess
+from lab.errors import InputError, near
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,9 @@ def _neighbour(path: Path) -> str:
         named = folder / f"{path.stem}.yaml"
         if named.is_file():
             return f"; did you mean {str(named)!r}?"
-    names = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-    return guess(path.name, names) or "; check the path"
+    beside = {p.stem: str(p) for p in path.parent.glob("*.y*ml")} if path.parent.is_dir() else {}
+    meant = near(path.stem, beside, 0.6)  # without the ending, which all of them have in common
+    return f"; did you mean {beside[meant]!r}?" if meant else "; check the path"
 
 
 def from_python(value: Any, place: Place) -> Node:

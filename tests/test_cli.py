@@ -128,6 +128,13 @@ def test_a_config_that_is_in_the_configs_folder_is_named(word, configs, tmp_path
     assert said(capsys)[1] == f"{word}: no such file; did you mean '{Path('configs') / 'iris.yaml'}'?\n"
 
 
+@pytest.mark.parametrize(("word", "meant"), [("irsi", "iris"), ("multilable", "multilabel"), ("nope", None)])
+def test_a_config_that_is_not_there_is_guessed_at_by_its_name_without_the_ending(word, meant, configs, capsys):
+    assert main(["train", str(configs / f"{word}.yaml")]) == 2
+    remedy = f"did you mean '{configs / f'{meant}.yaml'}'?" if meant else "check the path"
+    assert said(capsys)[1] == f"{configs / f'{word}.yaml'}: no such file; {remedy}\n"
+
+
 def test_resuming_what_is_finished_says_so(configs, tmp_path, capsys):
     assert main(["train", str(configs / "iris.yaml"), "--runs", str(tmp_path), "steps=1", "probes.hessian=null"]) == 0
     out, _ = said(capsys)

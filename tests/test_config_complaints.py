@@ -89,7 +89,7 @@ COMPLAINTS = [
         "",
         "x.yaml:9: probes: empty; write {} for no probe, or leave the key out",
     ),
-    ("steps: 10", "extends: y.yaml", "x.yaml:5: extends: y.yaml: no such file; did you mean 'x.yaml'?"),
+    ("steps: 10", "extends: y.yaml", "x.yaml:5: extends: y.yaml: no such file; check the path"),
     ("steps: 10", "extends: x.yaml", "x.yaml:5: extends: x.yaml extends itself; take one 'extends' out of the circle"),
     ("steps: 10", "extends: 3", "x.yaml:5: extends: must be the path of a YAML file"),
 ]
@@ -108,6 +108,11 @@ def test_a_mistake_is_told_with_file_line_and_remedy(here: Path, old: str, new: 
     [
         ("optimizer.lr=fast", "command line: optimizer.lr: must be a number above 0, got 'fast'"),
         ("optimizer.lr=.inf", "command line: optimizer.lr: must be a finite number above 0, got Infinity"),
+        (
+            "data.name=irs",
+            "command line: data.name: must be breast_cancer or iris or wine or digits, got 'irs'; did you mean 'iris'?",
+        ),
+        ("data.name=x", "command line: data.name: must be breast_cancer or iris or wine or digits, got 'x'"),
         ("optimizer.momentun=1", "command line: optimizer.momentun: unknown key; did you mean 'momentum'?"),
         ("optimizer.learning_rate=1", "command line: optimizer.learning_rate: unknown key; did you mean 'lr'?"),
         ("lr=1", "command line: lr: unknown key; did you mean 'optimizer.lr'?"),

@@ -128,5 +128,5 @@ def test_an_unknown_name_gets_a_guess_and_nothing_is_printed(capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
-        "lab derive: no page for 'sigmoid_layr'; did you mean 'sigmoid_layer'?; `lab derive` lists what there is\n"
+        "lab derive: no page for 'sigmoid_layr'; did you mean 'sigmoid_layer'? `lab derive` lists what there is\n"
     )

@@ -51,7 +51,9 @@ def find(word: str) -> list[Page]:
         return [Page(word, "file", _docstring(Path(word)))]
     found = [page for page in pages() if page.name == word] if word in names() else []
     if not found:
-        raise InputError(f"lab derive: no page for {word!r}{guess(word, names())}; `lab derive` lists what there is")
+        raise InputError(
+            f"lab derive: no page for {word!r}{guess(word, names()) or ';'} `lab derive` lists what there is"
+        )
     return found
 
 

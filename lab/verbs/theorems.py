@@ -22,7 +22,9 @@ class Theorems(Verb):
         known = catalog.names("theorems")
         for word in options.words:
             if word not in known:
-                raise InputError(f"lab theorems: no theorem {word!r}{guess(word, known)}; `lab theorems` lists them")
+                raise InputError(
+                    f"lab theorems: no theorem {word!r}{guess(word, known) or ';'} `lab theorems` lists them"
+                )
         if options.words:
             return derive(options.words)
         show_list("theorems")
