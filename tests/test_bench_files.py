@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lab.bench import userfile
+from lab.board import lab_command
 from lab.cli import main
 
 HEAD = "import torch\nimport lab\nfrom torch.nn import functional\n"
@@ -221,7 +222,7 @@ def test_a_file_may_import_what_lies_beside_it(mine, capsys):
 def test_the_new_file_passes_and_is_never_written_over(tmp_path, capsys):
     path = tmp_path / "my_loss.py"
     assert main(["check", "--new", str(path)]) == 0
-    assert f"lab check {path}" in capsys.readouterr().out
+    assert capsys.readouterr().out == f"wrote {path}; judge it with: {lab_command('check', str(path))}\n"
     before = path.read_text()
     assert main(["check", str(path)]) == 0
     assert "6 judged: 6 right, 0 wrong" in capsys.readouterr().out

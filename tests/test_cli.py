@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -133,6 +134,18 @@ def test_a_config_that_is_not_there_is_guessed_at_by_its_name_without_the_ending
     assert main(["train", str(configs / f"{word}.yaml")]) == 2
     remedy = f"did you mean '{configs / f'{meant}.yaml'}'?" if meant else "check the path"
     assert said(capsys)[1] == f"{configs / f'{word}.yaml'}: no such file; {remedy}\n"
+
+
+@pytest.mark.parametrize("verb", ["train", "sweep", "report"])
+def test_a_command_to_copy_starts_the_program_as_it_was_started(verb, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / ".venv" / "bin" / "lab"
+    script.parent.mkdir(parents=True)
+    script.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [".venv/bin/lab", verb])
+    monkeypatch.setenv("PATH", "")
+    assert main([verb]) == 2
+    assert f"as in `.venv/bin/lab {verb} " in said(capsys)[1]
 
 
 def test_resuming_what_is_finished_says_so(configs, tmp_path, capsys):

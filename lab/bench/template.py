@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lab import files
+from lab.board import lab_command
 from lab.errors import InputError
 
 TEXT = '''"""A derivation of mine. Judge it with: lab check {name}
@@ -62,4 +63,4 @@ def write(name: str) -> str:
     if not path.parent.is_dir():
         raise InputError(f"{path}: no such folder as {path.parent}")
     files.write_text(path, TEXT.format(name=path.name))
-    return f"wrote {path}; judge it with: lab check {path}"
+    return f"wrote {path}; judge it with: {lab_command('check', str(path))}"

@@ -20,7 +20,11 @@ class Report(Verb):
 
     def run(self, options: argparse.Namespace, argv: Sequence[str]) -> int:
         if not options.words:
-            raise InputError("lab report: name a run or a folder of runs, as in `lab report runs/iris`")
+            from lab.board import lab_command
+
+            raise InputError(
+                f"lab report: name a run or a folder of runs, as in `{lab_command('report', 'runs/iris')}`"
+            )
         if options.out is None and len(options.words) > 1:
             raise InputError("lab report: of several folders, say where the page goes with --out FILE")
         from lab.report import sheet

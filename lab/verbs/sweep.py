@@ -36,7 +36,10 @@ class Sweep(Verb):
 
     def run(self, options: argparse.Namespace, argv: Sequence[str]) -> int:
         if not options.words:
-            raise InputError("lab sweep: no config given; name one, as in `lab sweep configs/iris.yaml seed=0..4`")
+            from lab.board import lab_command
+
+            shown = lab_command("sweep", "configs/iris.yaml", "seed=0..4")
+            raise InputError(f"lab sweep: no config given; name one, as in `{shown}`")
         for option in options.option:
             if "=" not in option:
                 raise InputError(f"--option {option}: write KEY=VALUE, as slurm_partition=gpu")

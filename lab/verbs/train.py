@@ -29,7 +29,11 @@ class Train(Verb):
         if options.resume is not None and (options.words or options.dry_run):
             raise InputError("lab train: --resume RUN goes on with the run's own config; leave CONFIG and the rest out")
         if options.resume is None and not options.words:
-            raise InputError("lab train: no config given; name one, as in `lab train configs/iris.yaml`")
+            from lab.board import lab_command
+
+            raise InputError(
+                f"lab train: no config given; name one, as in `{lab_command('train', 'configs/iris.yaml')}`"
+            )
         from lab import config as configs
         from lab import launch
         from lab.console import show, watching
