@@ -168,6 +168,7 @@ WRONG = {
     "no run meets": (["report", "{root}", "--where", "seed == 99"], "no run meets"),
     "into no folder": (["report", "{root}", "--out", "a/b.html"], "there is no folder"),
     "a folder": (["report", "{root}", "--out", "."], "is a folder"),
+    "to standard output": (["report", "{root}", "--out", "-"], "--out -: a page is not printed; name a file"),
     "compare into no folder": (["compare", "{root}", "--html", "a/b.html"], "there is no folder"),
 }
 

@@ -14,13 +14,11 @@ from pathlib import Path
 from lab import catalog, ledger
 from lab.bench.judge import Subject
 from lab.derivation import Derivation
-from lab.errors import InputError
 from lab.evidence import Evidence, Role
-from lab.files import write_text
 from lab.identity import Finding, Judgement
 from lab.provenance import versions
 from lab.referee import Verdict, Who
-from lab.report import heatmap
+from lab.report import heatmap, sheet
 from lab.report.mathml import mathml
 from lab.report.page import HEADING, source
 
@@ -60,19 +58,12 @@ def of_subjects(judged: Iterable[tuple[str, Subject, Sequence[Verdict]]]) -> lis
 
 def writable(place: str) -> None:
     """See to it that a page can be written there, before the work begins. Raises: InputError where it cannot."""
-    path = Path(place)
-    if path.is_dir():
-        raise InputError(f"--report: {path} is a folder; name a file, as in {path / 'report.html'}")
-    if not path.parent.is_dir():
-        raise InputError(f"--report: there is no folder {path.parent}; make it first")
+    sheet.writable(place, "--report")
 
 
 def write(path: Path, entries: Sequence[Entry], tallies: Sequence[str]) -> None:
     """Write the page, whole or not at all. Raises: InputError where it cannot be written."""
-    try:
-        write_text(path, page(entries, tallies))
-    except OSError as error:
-        raise InputError(f"--report: {path} cannot be written ({error.strerror}); choose another place") from None
+    sheet.write(path, page(entries, tallies), "--report")
 
 
 def page(entries: Sequence[Entry], tallies: Sequence[str]) -> str:

@@ -72,6 +72,8 @@ def folded(title: str, text: str) -> str:
 def writable(place: str, option: str) -> Path:
     """Where a page is to go, before the work begins. Raises: InputError where it cannot."""
     path = Path(place)
+    if place == "-":
+        raise InputError(f"{option} -: a page is not printed; name a file, as in {option} report.html")
     if path.is_dir():
         raise InputError(f"{option}: {path} is a folder; name a file, as in {path / 'report.html'}")
     if not path.parent.is_dir():
