@@ -1,6 +1,7 @@
 """From a config to an experiment: everything that a run is made of, built and checked before the first step."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -77,6 +78,7 @@ def describe(experiment: Experiment) -> dict[str, str]:
     each = full.X.element_size()
     held_out = 0 if data.validation is None else len(data.validation.X)
     batch = config.batch_size or full.N
+    notes = (*data.notes, *_more_than_there_is(experiment))
     return {
         "data": f"{full.N} training rows, {held_out} for validation, SHA-256 {data.sha256[:12]}…",
         "columns": f"D = {D}{' with the intercept' if data.intercept else ''}",
@@ -85,8 +87,19 @@ def describe(experiment: Experiment) -> dict[str, str]:
         "steps": f"{config.steps} of {min(batch, full.N)} rows",
         "memory": f"X takes {_bytes(full.X.numel() * each)}; the Hessian, {P} × {P}, takes {_bytes(P * P * each)}",
         "probes": ", ".join(f"{name} every {probe.every}" for name, probe in experiment.probes.items()) or "none",
-        **({"notes": "; ".join(data.notes)} if data.notes else {}),
+        **({"notes": "; ".join(notes)} if notes else {}),
     }
+
+
+def _more_than_there_is(experiment: Experiment) -> Iterator[str]:
+    """Say what the config asks for and the data are too small for, which is left at what there is."""
+    batch, N, P = experiment.config.batch_size or 0, experiment.full.N, math.prod(experiment.full.shape)
+    if batch > N:
+        yield f"batch_size is {batch}, and every batch is the whole {N} training rows"
+    for name, probe in experiment.probes.items():
+        for key in ("top", "bottom"):
+            if (asked := getattr(probe, key, 0)) > P:
+                yield f"probes.{name}.{key} is {asked}, and there are {P} eigenvalues"
 
 
 def _loss(config: Config, data: Data) -> Loss:

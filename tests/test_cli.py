@@ -79,6 +79,16 @@ def test_a_dry_run_prints_sizes_and_memory_and_writes_nothing(configs, tmp_path,
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_dry_run_notes_what_is_asked_for_beyond_what_there_is(configs, capsys):
+    words = ["train", str(configs / "iris.yaml"), "--dry-run"]
+    assert main([*words, "batch_size=1000", "probes.spectrum.top=99"]) == 0
+    out, _ = said(capsys)
+    assert "batch_size is 1000, and every batch is the whole 150 training rows" in out
+    assert "probes.spectrum.top is 99, and there are 15 eigenvalues" in out
+    assert main([*words, "batch_size=150", "probes.spectrum.top=15"]) == 0
+    assert "notes" not in said(capsys)[0]
+
+
 def test_a_failed_check_exits_1_and_says_where(configs, tmp_path, capsys, monkeypatch):
     right = Problem.value_and_gradient
     monkeypatch.setattr(
