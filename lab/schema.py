@@ -54,7 +54,7 @@ def block(folder: str, kind: str, base: type[BaseModel] = Block, *, tagged: bool
         described, own = _first_line(member), member_fields(member)
     if hidden := own.keys() & {*tag, *base.model_fields}:
         raise TypeError(f"lab/{folder}/{kind}.py: a field must not be called {', '.join(sorted(hidden))}")
-    fields: dict[str, Any] = {name: (_listed(hint), default) for name, (hint, default) in own.items()}
+    fields: dict[str, Any] = {name: (_written(hint), default) for name, (hint, default) in own.items()}
     return create_model(kind, __base__=base, __doc__=described, **tag, **fields)
 
 
@@ -70,9 +70,11 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
     return ... if field.default is dataclasses.MISSING else field.default
 
 
-def _listed(hint: Any) -> Any:
-    """A tuple's hint that takes a list too: YAML has no tuples, and strict pydantic takes no list for one."""
+def _written(hint: Any) -> Any:
+    """A field's hint as a config may write it: a list for a tuple, as YAML has none, and null for an empty mapping."""
     bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    if get_origin(bare) is dict:
+        return Annotated[hint | None, BeforeValidator(lambda value: {} if value is None else value)]
     choices = get_args(bare) if get_origin(bare) in (Union, UnionType) else (bare,)
     if not any(choice is tuple or get_origin(choice) is tuple for choice in choices):
         return hint

@@ -174,3 +174,13 @@ def test_a_misspelt_file_gets_a_guess(here: Path) -> None:
     (here / "iris.yaml").write_text(TEXT)
     with pytest.raises(InputError, match=r"^irs\.yaml: no such file; did you mean 'iris\.yaml'\?$"):
         load("irs.yaml")
+
+
+def test_null_takes_away_a_mapping_that_a_file_has() -> None:
+    data = {"kind": "csv", "path": "t.csv", "target": "y"}
+    base = from_mapping(PLAIN | {"data": data})
+    taken = from_mapping(PLAIN | {"data": {**data, "categorical": {"a": None}}}, {"data.categorical": None})
+    assert taken.data["categorical"] == {}
+    assert taken.digest() == base.digest()
+    with pytest.raises(InputError, match=r"data\.categorical: must be a mapping, as \{key: value\} or null, got 3$"):
+        from_mapping(PLAIN | {"data": {**data, "categorical": 3}})
