@@ -16,7 +16,7 @@ from lab import launch
 from lab.cli import main
 from lab.report.chart import Axis
 from lab.report.plot import HEIGHT, MOST, Level, Line, plot
-from lab.report.run import notebook
+from lab.report.run import notebook, run_plots
 from lab.runs import RunFolder
 
 VOID = {"meta", "img", "wbr"}
@@ -73,7 +73,7 @@ def test_the_page_of_a_run_has_its_plots_spectrum_config_and_provenance(root, tm
     text = "\n".join(reader.texts)
     for expected in (
         "finished after step 6",
-        "eigenvalues, with their intervals",
+        "eigenvalues; λ₁ with its interval",
         "verdicts: |ours − truth| / what rounding allows",
         "spectrum where training ended: 15 eigenvalues; 5 cannot be told from zero",
         "2: unstable above",
@@ -85,6 +85,18 @@ def test_the_page_of_a_run_has_its_plots_spectrum_config_and_provenance(root, tm
     assert reader.counts["svg"] == 8
     assert page.count("<circle") > 50
     assert 'class="band c0"' in page
+
+
+def test_of_many_eigenvalues_lambda_1_alone_has_a_band_and_how_many_are_shown_is_said():
+    def page(count):
+        tags = [f"curvature/lambda_{i}" for i in range(1, count + 1)]
+        ends = {f"{tag}{end}": size for tag in tags for end, size in (("", 2.0), ("/lower", 1.0), ("/upper", 3.0))}
+        return "".join(run_plots([{"step": step, **ends} for step in range(5)]))
+
+    assert "<b>eigenvalues; λ₁ with its interval</b>" in page(16)
+    assert "<b>eigenvalues, 16 of 18; λ₁ with its interval</b>" in page(18)
+    assert page(18).count('class="band') == 1
+    assert page(18).count('<path class="line') == 16
 
 
 def test_the_page_of_a_sweep_has_a_table_and_the_spread_over_seeds(root, tmp_path, capsys):

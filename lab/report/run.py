@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from statistics import fmean, stdev
@@ -26,6 +27,7 @@ from lab.yamlfile import dotted
 
 Rows = Sequence[Mapping[str, Any]]
 LARGEST = 3000  # parameters of which the page shows the whole spectrum: more take minutes
+EIGENVALUES = 16  # that are drawn against the step: a legend of more cannot be read
 LEVELS = {"stability/lr_lambda_max": Level(2, "2: unstable above")}
 DRAWN = (
     ("loss", ("loss/train", "loss/batch", "loss/validation")),
@@ -77,7 +79,7 @@ def run_plots(rows: Rows) -> list[str]:
     eigenvalues = sorted(
         {tag for row in rows for tag in row if re.fullmatch(r"curvature/lambda_\d+", tag)}, key=_number
     )
-    drawn.insert(2, plot("eigenvalues, with their intervals", [_line(rows, tag) for tag in eigenvalues[:8]]))
+    drawn.insert(2, _eigenvalues(rows, eigenvalues))
     checks = sorted({tag for row in rows for tag in row if tag.startswith("check/") and tag.count("/") == 1})
     ratios = [_line(rows, tag, CHECKS.get(tag)) for tag in checks]
     drawn.insert(
@@ -85,6 +87,14 @@ def run_plots(rows: Rows) -> list[str]:
         plot("verdicts: |ours − truth| / what rounding allows", ratios, [Level(1, "1: a mistake above")], ratios=True),
     )
     return drawn
+
+
+def _eigenvalues(rows: Rows, tags: Sequence[str]) -> str:
+    """The largest eigenvalues' courses; bands of several lie on top of each other, so that λ₁ alone has its own."""
+    lines = [_line(rows, tag) for tag in tags[:EIGENVALUES]]
+    lines = [*lines[:1], *(replace(line, lower=None, upper=None) for line in lines[1:])]
+    of = f", {EIGENVALUES} of {len(tags)}" if len(tags) > EIGENVALUES else ""
+    return plot(f"eigenvalues{of}; λ₁ with its interval", lines)
 
 
 def scree(spectrum: Spectrum | None) -> str:
