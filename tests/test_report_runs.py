@@ -173,6 +173,19 @@ def test_a_peak_of_one_step_among_many_is_drawn():
     assert sum(height < 50 for height in heights) == 1
 
 
+def test_lines_that_share_a_colour_are_drawn_otherwise_and_so_in_the_legend():
+    page = plot("many", [Line(str(i), [0.0, 1.0], [i, i + 1.0]) for i in range(48)])
+    drawn = re.findall(r'<path class="line (c\d) ([^"]*)"', page)
+    assert len(set(drawn)) == 48
+    assert re.findall(r'<span class="(c\d)"><i class="([^"]*)">', page) == drawn
+    assert drawn[0] == ("c0", "line")
+    assert drawn[8] == ("c0", "dashed")
+    (dashed,) = re.findall(
+        r'<path class="line (c\d) ([^"]*)"', plot("one", [Line("p", [0, 1], [1, 2], style="dashed")])
+    )
+    assert dashed == ("c0", "dashed")
+
+
 WRONG = {
     "nothing": (["report"], "name a run or a folder"),
     "nowhere": (["report", "nowhere"], "no such run"),

@@ -69,7 +69,7 @@ def plot(
     drawn += "".join(_level(level, scale) for level in levels)
     drawn += "".join(_curve(line, scale, i) for i, line in enumerate(lines))
     names = "".join(
-        f'<span class="c{i % COLOURS}"><i class="{line.style}"></i>{escape(line.name)}</span>'
+        f'<span class="c{i % COLOURS}"><i class="{_stroke(line, i)}"></i>{escape(line.name)}</span>'
         for i, line in enumerate(lines)
     )
     return (
@@ -155,7 +155,14 @@ def _curve(line: Line, scale: _Scale, number: int) -> str:
     if line.style == "dots":
         return dots
     paths = "".join(f"M{' '.join(f'{scale.x(x):.1f},{scale.y(y):.1f}' for x, y in run)}" for run in _runs(points))
-    return f'<path class="line {css} {line.style}" d="{paths}"/>{dots}'
+    return f'<path class="line {css} {_stroke(line, number)}" d="{paths}"/>{dots}'
+
+
+def _stroke(line: Line, number: int) -> str:
+    """How a line is drawn: as its style says, and else dashed, dotted and then broad once the colours are used up."""
+    cycle = number // COLOURS
+    style = ("line", "dashed", "dotted")[cycle % 3] if line.style == "line" else line.style
+    return f"{style} broad" if cycle % 6 > 2 else style
 
 
 def _band(line: Line, scale: _Scale, number: int) -> str:
@@ -210,9 +217,12 @@ STYLE = (
     ".lab-plot figcaption span{margin-left:.8em;white-space:nowrap}"
     ".lab-plot figcaption i{display:inline-block;width:1.2em;border-top:3px solid var(--colour);margin-right:.3em;"
     "vertical-align:middle}.lab-plot figcaption i.dashed{border-top-style:dashed}"
-    ".lab-plot figcaption i.dots{border-top-style:dotted}"
+    ".lab-plot figcaption i.dots,.lab-plot figcaption i.dotted{border-top-style:dotted}"
+    ".lab-plot figcaption i.broad{border-top-width:6px}"
     ".lab-plot .axis,.lab-plot .grid{fill:none;stroke:var(--rule)}.lab-plot .line{fill:none;stroke:var(--colour);"
-    "stroke-width:1.6}.lab-plot .line.dashed{stroke-dasharray:6 4}.lab-plot circle{fill:var(--colour)}"
+    "stroke-width:1.6}.lab-plot .line.dashed{stroke-dasharray:6 4}"
+    ".lab-plot .line.dotted{stroke-dasharray:2 3}.lab-plot .line.broad{stroke-width:3.2}"
+    ".lab-plot circle{fill:var(--colour)}"
     ".lab-plot .band{fill:var(--colour);fill-opacity:.18}"
     ".lab-plot .level{fill:none;stroke:var(--text);stroke-dasharray:2 3}"
     f"{_palette(_DAY)}@media(prefers-color-scheme:dark){{.lab-plot{{--ground:#15191e;--text:#e4e8ec;--rule:#313941}}"
