@@ -112,6 +112,16 @@ def test_the_page_of_a_sweep_has_a_table_and_the_spread_over_seeds(root, tmp_pat
     (root / "tiny" / "report.html").unlink()
 
 
+@pytest.mark.parametrize("values", [("1", "2"), ("0.12345671", "0.12345672")])
+def test_a_sweeps_legends_say_a_value_as_its_table_does_and_in_full_where_two_would_look_alike(values, tmp_path):
+    for lr in values:
+        for seed in (0, 1):
+            launch.train(TINY, runs=tmp_path, steps=1, seed=seed, optimizer={"lr": float(lr)})
+    assert main(["report", str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert set(re.findall(r"optimizer\.lr=([\d.]+)<", page)) == set(values)
+
+
 def test_a_comparison_has_a_page_of_its_own(root, here, capsys):
     runs = [str(run) for seed in (1, 0) for run in sorted(root.glob(f"tiny/*-s{seed}"))]
     assert main(["compare", *runs, "--html", "c.html"]) == 0

@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -22,6 +22,7 @@ from lab.runs import RunFolder, summary
 from lab.spectrum import Spectrum
 from lab.study.compare import Comparison, letters
 from lab.study.facts import Facts, differing
+from lab.study.table import cell
 from lab.summary import CHECKS, summarize
 from lab.yamlfile import dotted
 
@@ -123,11 +124,7 @@ def runs_page(runs: Sequence[Facts], title: str) -> str:
     tags = ["loss/train", "loss/validation", "accuracy/train", "accuracy/validation", "curvature/lambda_1",
             "stability/lr_lambda_max"]  # fmt: skip
     tags = [tag for tag in tags if any(run.latest([tag]) for run in runs)]
-    groups: dict[str, list[int]] = {}
-    for i, run in enumerate(runs):
-        groups.setdefault(" ".join(f"{key}={_plain(run.config.get(key))}" for key in keys) or run.run.name, []).append(
-            i
-        )
+    groups = _settings(runs, keys)
     drawn = [
         plot(tag, [_spread(name, [rows[i] for i in some], tag) for name, some in groups.items()], _levels([tag]))
         for tag in [*tags, "check/gradient", "step/gradient_norm"]
@@ -154,6 +151,21 @@ def runs_page(runs: Sequence[Facts], title: str) -> str:
         section("Provenance of the first", table(["", ""], list(_provenance(runs[0].run.path).items()))),
     ]
     return sheet(title, body, versions())
+
+
+def _settings(runs: Sequence[Facts], keys: Sequence[str]) -> dict[str, list[int]]:
+    """The runs of each setting, named as the table has its values; in full where two would be named alike."""
+
+    def named(run: Facts, write: Callable[[Any], str]) -> str:
+        return " ".join(f"{key}={write(_plain(run.config.get(key)))}" for key in keys) or run.run.name
+
+    exact = [named(run, str) for run in runs]
+    short = dict(zip(exact, (named(run, cell) for run in runs), strict=True))
+    alike = len(set(short.values())) < len(short)
+    groups: dict[str, list[int]] = {}
+    for i, name in enumerate(exact):
+        groups.setdefault(name if alike else short[name], []).append(i)
+    return groups
 
 
 def comparison_page(found: Comparison) -> str:
