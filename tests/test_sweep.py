@@ -84,7 +84,7 @@ def test_what_ctrl_c_meets_while_workers_start_is_interrupted_only_where_there_i
     swept = sweep.carry_out(found, Met(), Lines(3))
     assert [outcome.status for outcome in swept.outcomes.values()] == ["finished", "interrupted", "not begun"]
     assert [outcome.path is None for outcome in swept.outcomes.values()] == [False, False, True]
-    assert "seed=2: not begun" in capsys.readouterr().out
+    assert "seed=2: not begun\n" in capsys.readouterr().out
     untouched = sweep.Swept(tuple(found), {}, True)  # Ctrl-C before any task: what an earlier call left is told
     assert "3 runs: 1 finished, 1 interrupted, 1 not begun" in list(sweep.lines(untouched))
 

@@ -49,6 +49,7 @@ class Lines:
         self._ended += 1
         began = self._began.get(task.number)
         told = f"  {outcome.words}" if began is None else f" in {time.monotonic() - began:.3g} s"
+        told = "" if outcome.status == "not begun" else told
         print(f"[{self._ended}/{self._count}] {task.label}: {outcome.status}{told}", flush=True)
 
 
