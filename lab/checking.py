@@ -38,10 +38,9 @@ def check(words: Sequence[str], report: str | None = None) -> int:
     for word in words:
         if not word.endswith(".py") and word not in (*losses, *statements):
             raise InputError(f"lab check: {_unknown(word, (*losses, *statements))}")
-    from lab.report import html
+    from lab.report import html, sheet
 
-    if report is not None:
-        html.writable(report)
+    place = None if report is None else sheet.writable(report, "--report")
     named = [word for word in words if word in statements]
     seen, judged = _judged(_subjects([word for word in words if word not in statements]))
     findings: dict[str, Finding] = {}
@@ -59,8 +58,9 @@ def check(words: Sequence[str], report: str | None = None) -> int:
         print(tally(rows))
         codes.append(1 if any(not verdict.passed for _, verdict in rows) else 0)
         tallies += [*seen, tally(rows)]
-    if report is not None:
-        html.write(Path(report), [*html.of_ledger(findings), *html.of_subjects(judged)], tallies)
+    if place is not None:
+        page = html.page([*html.of_ledger(findings), *html.of_subjects(judged)], tallies)
+        sheet.write(place, page, "--report")
     return max(codes)
 
 

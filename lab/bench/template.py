@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from lab import files
-from lab.board import lab_command
 from lab.errors import InputError
 
 TEXT = '''"""A derivation of mine. Judge it with: lab check {name}
@@ -50,8 +49,8 @@ class Logistic(lab.Derivation):
 '''
 
 
-def write(name: str) -> str:
-    """Write the file and return what to do next.
+def write(name: str) -> Path:
+    """Write the file and return its path.
 
     Raises: InputError where it is there already, is no .py file, or its folder is not there.
     """
@@ -63,4 +62,4 @@ def write(name: str) -> str:
     if not path.parent.is_dir():
         raise InputError(f"{path}: no such folder as {path.parent}")
     files.write_text(path, TEXT.format(name=path.name))
-    return f"wrote {path}; judge it with: {lab_command('check', str(path))}"
+    return path

@@ -18,7 +18,7 @@ from lab.evidence import Evidence, Role
 from lab.identity import Finding, Judgement
 from lab.provenance import versions
 from lab.referee import Verdict, Who
-from lab.report import heatmap, sheet
+from lab.report import heatmap
 from lab.report.mathml import mathml
 from lab.report.page import HEADING, source
 
@@ -54,16 +54,6 @@ def of_subjects(judged: Iterable[tuple[str, Subject, Sequence[Verdict]]]) -> lis
     for name, subject, verdicts in judged:
         groups.setdefault(name, (subject, []))[1].extend(verdicts)
     return [_derivation(name, subject, verdicts) for name, (subject, verdicts) in groups.items()]
-
-
-def writable(place: str) -> None:
-    """See to it that a page can be written there, before the work begins. Raises: InputError where it cannot."""
-    sheet.writable(place, "--report")
-
-
-def write(path: Path, entries: Sequence[Entry], tallies: Sequence[str]) -> None:
-    """Write the page, whole or not at all. Raises: InputError where it cannot be written."""
-    sheet.write(path, page(entries, tallies), "--report")
 
 
 def page(entries: Sequence[Entry], tallies: Sequence[str]) -> str:

@@ -29,8 +29,10 @@ class Check(Verb):
             if options.words:
                 raise InputError("lab check: --new FILE.py writes one file; leave the rest out")
             from lab.bench.template import write
+            from lab.board import lab_command
 
-            print(write(options.new))
+            path = write(options.new)
+            print(f"wrote {path}; judge it with: {lab_command('check', str(path))}")
             return 0
         from lab.checking import check
 
