@@ -37,9 +37,9 @@ def table() -> str:
             said = f"{row['times']:.3g} times as long"
             if "cpu_times" in row:
                 said += f" ({row['cpu_times']:.2g} in processor time)"
-            goal = f"under {row['goal']:g}, and the steps"
+            goal = f"under {row['goal']:g}, and what its steps take"
             if "measuring" in row:
-                said += f"; a step that measures takes {row['measuring']['wall']:.0f} s"
+                said += f"; the first, which measures, takes {row['measuring']['wall']:.0f} s"
                 goal = f"at most {row['goal']:g}"
         lines.append(f"| {row['work']} | {row['peer']} | {said} | {goal} |")
     machine = results["machine"]
