@@ -14,7 +14,7 @@ than some blocks do. The blocks depend on the shapes alone, so results are repro
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -63,6 +63,14 @@ class Problem:
     def divisor(self) -> float:
         """M, what the sum over rows is divided by."""
         return self.loss.divisor(self.y)
+
+    @cached_property
+    def in_double(self) -> "Problem":
+        """The same problem in double precision; itself, where it is that already."""
+        if self.X.dtype == torch.float64:
+            return self
+        y = self.y.double() if self.y.is_floating_point() else self.y
+        return replace(self, X=self.X.double(), y=y, held=None if self.held is None else self.held.double())
 
     @property
     def mask(self) -> Tensor:

@@ -260,6 +260,19 @@ def test_what_was_not_reached_has_no_number_and_says_so(tiny, tmp_path, monkeypa
     assert ("curvature/effective_rank" in first) == ("curvature/lambda_1" in first)
 
 
+def test_all_eigenvalues_of_a_run_in_single_precision_are_found_in_double(rng):
+    problem, theta = make_problem(rng, N=300, D=6, K=3, ridge=0.0)
+    single = Problem(problem.loss, problem.model, problem.X.float(), problem.y.float(), outputs=3)
+    theta = (5 * theta).float()
+    value, gradient = single.value_and_gradient(theta)
+    readings = SpectrumProbe(method="dense").measure(Step(0, single, single, None, theta, value, gradient, theta, 0.1))
+    values, radius = truth(Curvature(single.in_double, theta.double()))
+    assert readings["curvature/certainty"].endswith("float64")
+    assert readings["curvature/rank"] == int((values > radius).sum())
+    assert readings["curvature/lambda_1"] == pytest.approx(float(values[0]), rel=1e-12)
+    assert readings["curvature/lambda_1/upper"] - readings["curvature/lambda_1/lower"] < 1e-9
+
+
 @pytest.mark.parametrize("method", ["dense", "krylov"])
 def test_what_rounding_hides_has_no_number_by_any_method(method, rng):
     problem, theta = make_problem(rng, N=60, D=4, K=3, ridge=0.0)

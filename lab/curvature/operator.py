@@ -68,6 +68,13 @@ class Curvature:
         return self._ridged(total.div_(self.problem.divisor), wide).reshape(self.P, m)
 
     @cached_property
+    def in_double(self) -> "Curvature":
+        """The same Hessian in double precision: a bound on rounding in single hides most of what is small."""
+        if self.theta.dtype == torch.float64:
+            return self
+        return Curvature(self.problem.in_double, self.theta.double())
+
+    @cached_property
     def diagonal(self) -> Tensor:
         """diag H, (P,)."""
         ridge = self.problem.ridge * self.problem.mask.expand(self.theta.shape)

@@ -60,8 +60,10 @@ class Sharpness(Probe):
 
 def largest(curvature: Curvature, d: Tensor, tolerance: float, seed: int) -> Enclosure:
     """Enclose the largest eigenvalue of diag(d) H diag(d), d (P, 1): by LAPACK where it is cheap, or by products."""
+    if dense := plan.choose(curvature, 1).method == "dense":
+        curvature, d = curvature.in_double, d.double()
     most, rounding = float((d[:, 0].square() * curvature.diagonal).sum()), curvature.rounding_between(d)
-    if plan.choose(curvature, 1).method == "dense":
+    if dense:
         found = spectrum.dense(d * curvature.dense * d.T, error=rounding + 4 * torch.finfo(d.dtype).eps * most)
         return Enclosure(found.lower[:1].cpu(), found.upper[:1].cpu())
 

@@ -120,8 +120,8 @@ class SpectrumProbe(Probe):
     def _whole(
         self, curvature: Curvature, method: plan.Method, seen: dict[str, Any]
     ) -> tuple[Tracked | None, dict[str, Reading]]:
-        """All eigenvalues, by LAPACK; other probes find them in `seen`."""
-        problem, theta = curvature.problem, curvature.theta
+        """All eigenvalues, by LAPACK, in double precision whatever the run's; other probes find them in `seen`."""
+        problem, theta, curvature = curvature.problem, curvature.theta, curvature.in_double
         H = curvature.dual() if method == "dual" else curvature.dense
         if not torch.isfinite(H).all():
             return None, {"curvature/definiteness": "unknown: the Hessian is not finite"}
