@@ -185,6 +185,19 @@ def test_a_hessian_beyond_the_largest_number_is_bounded_from_below_by_that():
     assert found.enclosure.upper.tolist() == [math.inf]
 
 
+def test_a_step_whose_logits_overflow_moves_an_enclosure_outward():
+    problem, theta = spread(0, torch.float32, 1e19)
+    there = theta.clone()
+    there[-2:] = torch.tensor([[1e21], [-1e21]])  # logits of ∞ − ∞
+    curvature = Curvature(problem, theta)
+    for delta in (curvature.log_change(there), curvature.log_change_at_most(there)):
+        moved = Enclosure(torch.ones(2, dtype=torch.float64), torch.full((2,), 2.0, dtype=torch.float64)).moved(
+            delta, 0
+        )
+        assert (moved.lower <= 0).all()
+        assert (moved.upper == math.inf).all()
+
+
 def test_where_nothing_is_known_no_value_is_told():
     problem, theta = spread(0, torch.float64, 1.0)
     theta[0] = math.nan

@@ -220,7 +220,8 @@ class Curvature:
         D = self.theta.shape[0]
         slack = 1 + 8 * gamma(D + 8, self.theta.dtype)
         error = 4 * gamma(D + 2, move.dtype) * self.problem.longest_row
-        return delta * slack + error * float(torch.linalg.vector_norm(move))
+        found = delta * slack + error * float(torch.linalg.vector_norm(move))
+        return math.inf if math.isnan(found) else found  # what overflows says nothing
 
     @cached_property
     def _logit_rounding(self) -> float:
