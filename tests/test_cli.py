@@ -51,7 +51,7 @@ def test_every_config_of_the_repository_has_a_test(configs):
     assert {path.stem for path in configs.glob("*.yaml")} == {*QUICK, *OTHERS}
 
 
-def test_newton_has_its_hessian_judged_at_every_step_as_its_config_says(configs, tmp_path):
+def test_newton_has_its_hessian_judged_at_every_step_as_its_config_says(configs):
     assert config.load(configs / "newton.yaml").probes["hessian"].every == 1
 
 
