@@ -13,6 +13,7 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Generator, Tensor
 
+from lab import spectrum
 from lab.derivation import Derivation
 
 
@@ -167,7 +168,7 @@ class Loss(Derivation):
         Raises: ValueError where some row's Hessian is not positive semi-definite, and so has no such factor.
         """
         w: Tensor
-        w, V = torch.linalg.eigh(self.hessian(z, y))
+        w, V = spectrum.eigh(self.hessian(z, y))
         size = w.abs().amax(dim=1, keepdim=True)
         if bool((w < -4 * z.shape[1] * torch.finfo(w.dtype).eps * size).any()):
             raise ValueError(f"{type(self).__name__} is not convex at these logits: its Hessian has no real factor")

@@ -20,7 +20,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from lab import pairs
+from lab import pairs, spectrum
 from lab.loss import Loss
 from lab.model import Model
 
@@ -223,7 +223,7 @@ class Problem:
         at_zero = self.X.new_zeros(K, K)
         for part, y in self.blocks(width=K * K):
             at_zero += self.loss.hessian(part.new_zeros(len(part), K), y).sum(dim=0)
-        seen = torch.linalg.eigh(at_zero).eigenvectors[:, self.loss.flat(K)[0] :]
+        seen = spectrum.eigh(at_zero)[1][:, self.loss.flat(K)[0] :]
         return free, rows.T @ rows, seen @ seen.T
 
     def _logits_and_push(self, X: Tensor, theta: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,8 @@
 LAPACK's symmetric solvers are backward stable: the computed eigenvalues are exact for A + E with
 ‖E‖₂ ≤ p(n) u ‖A‖₂, so by Weyl's inequality each lies within p(n) u ‖A‖₂ of the true one, p a modest polynomial of n,
 in practice below n (Golub & Van Loan, Matrix Computations, 4th ed., §8.1 and §8.3; LAPACK Users' Guide, §4.7).
-Where A itself was computed, its own error in norm is added (`error`).
+Where A itself was computed, its own error in norm is added (`error`). All of it is done in double precision: in single,
+LAPACK divides by numbers that have underflowed, and one in ten small matrices of rank 1 comes out with nan.
 
 What lies within that radius of zero cannot be told from zero: those eigenvalues are counted as zero, and
 definiteness and rank are statements about the others.
@@ -97,13 +98,19 @@ def dense(A: Tensor, error: float = 0.0, vectors: bool = False) -> Spectrum:
     if not torch.isfinite(A).all():
         raise ValueError("a spectrum is of finite numbers, and the matrix has nan or inf in it")
     if vectors:
-        values, V = torch.linalg.eigh(A)
+        values, V = torch.linalg.eigh(A.double())
     else:
-        values, V = torch.linalg.eigvalsh(A), None
+        values, V = torch.linalg.eigvalsh(A.double()), None
     norm = float(values.abs().max()) if len(values) else 0.0
-    radius = len(values) * torch.finfo(A.dtype).eps * norm + error
-    largest_first = None if V is None else V.flip(1)
-    return Spectrum(values.double().flip(0), radius, f"exact to rounding in {str(A.dtype)[6:]}", largest_first)
+    radius = len(values) * torch.finfo(torch.float64).eps * norm + error
+    largest_first = None if V is None else V.to(A).flip(1)
+    return Spectrum(values.flip(0), radius, f"exact to rounding in {str(A.dtype)[6:]}", largest_first)
+
+
+def eigh(A: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues (…, n), smallest first, and vectors (…, n, n) of a symmetric A, found in double, in A's precision."""
+    values, V = torch.linalg.eigh(A.double())
+    return values.to(A), V.to(A)
 
 
 def explain_definiteness(spectrum: Spectrum, flat: list[tuple[int, str]]) -> str:

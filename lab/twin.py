@@ -63,8 +63,8 @@ class Jittered:
         size = 2 * bound + torch.finfo(H.dtype).eps * H.norm()
         lower = torch.tril(_signs(self.seed, "jitter of H", self.t, H) * size)
         if torch.isfinite(size).all():
-            sizes = torch.linalg.eigvalsh(H).abs().sort(descending=True).values[: self.problem.sloped]
-            if len(sizes) and sizes[-1] <= torch.linalg.eigvalsh(size)[-1]:  # ‖E‖₂ ≤ ‖|E|‖₂
+            sizes = torch.linalg.eigvalsh(H.double()).abs().sort(descending=True).values[: self.problem.sloped]
+            if len(sizes) and sizes[-1] <= torch.linalg.eigvalsh(size.double())[-1]:  # ‖E‖₂ ≤ ‖|E|‖₂
                 self.on_singular(self.t)
         return H + self.problem.without_flat(lower + torch.tril(lower, -1).T)
 

@@ -56,6 +56,19 @@ def test_definiteness_has_five_classes(values, definiteness, rank, rng):
     assert found.rank == rank
 
 
+@pytest.mark.parametrize("size", [1e-15, 1e-8, 1e-3, 1.0, 1e6])
+def test_matrices_of_rank_one_in_single_precision_have_eigenvalues(size, rng):
+    # LAPACK's single precision gives nan for many of these.
+    for n in range(2, 42):
+        x = torch.randn(1 + n % 11, generator=rng, dtype=torch.float64)
+        x = (size * x / x.abs().max()).float()
+        A = torch.kron(torch.outer(x, x), torch.tensor([[1.0, -1, 0], [-1, 1, 0], [0, 0, 0]]))
+        for found in (spectrum.dense(A), spectrum.dense(A, vectors=True)):
+            assert found.lower[0] <= 2 * float(x.double().square().sum()) * (1 + 1e-6)
+            assert bool((found.upper >= found.lower).all())
+        assert bool(torch.isfinite(spectrum.eigh(A)[0]).all())
+
+
 def test_condition_is_that_of_the_range(rng):
     assert spectrum.dense(symmetric(rng, [8.0, 2.0, 0.0])).condition == pytest.approx(4)
 

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from lab.curvature.ritz import Ritz
+from lab.spectrum import eigh
 
 Product = Callable[[Tensor], Tensor]  # (P, m) to (P, m)
 
@@ -73,7 +74,7 @@ def search(
     basis = _Basis(Q, product(Q), used**0.5 * rounding)
     while True:
         T = basis.Q.T @ basis.W
-        values, S = torch.linalg.eigh((T + T.T) / 2)
+        values, S = eigh((T + T.T) / 2)
         values, S = values.flip(0), S.flip(1)
         best = basis.combined(S[:, :m], norm)
         ritz = Ritz(values[:m], best.Q, best.W, best.error, used)
@@ -105,7 +106,7 @@ def filtered(
     U, last_worst, eps = torch.linalg.qr(start).Q.T, math.inf, torch.finfo(H.dtype).eps
     while True:
         W = U @ H
-        values, S = torch.linalg.eigh(W @ U.T)
+        values, S = eigh(W @ U.T)
         values, S = values.flip(0), S.flip(1).T
         U, W = S @ U, S @ W
         residuals: Tensor = torch.linalg.vector_norm(W - values[:, None] * U, dim=1)
@@ -153,7 +154,7 @@ def largest_within(product: Product, start: Tensor, depth: int) -> float:
         T = grown
         last = _orthonormal(new, Q)
         Q = torch.cat([Q, last], dim=1)
-    return float(torch.linalg.eigvalsh((T + T.T) / 2)[-1]) if len(T) else 0.0
+    return float(torch.linalg.eigvalsh((T + T.T).double() / 2)[-1]) if len(T) else 0.0
 
 
 def random_block(P: int, m: int, seed: int, like: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from lab.curvature import certificate, krylov
 from lab.curvature.bounds import Ceiling
 from lab.curvature.operator import Curvature
-from lab.spectrum import Spectrum, dense
+from lab.spectrum import Spectrum, dense, eigh
 
 
 def uniform_ridge(curvature: Curvature) -> float:
@@ -88,7 +88,7 @@ def shared(curvature: Curvature, vectors: int) -> Spectrum | None:
     whole = float(h.trace() * G.trace())
     G *= curvature.bare_trace / whole if whole else 0.0  # the mean's divisor is in the trace
     ridge = torch.diag(problem.ridge * problem.mask[:, 0])
-    eta, W = torch.linalg.eigh(h)
+    eta, W = eigh(h)
     alike = 4 * K * u * float(eta.abs().max())
     solved: list[tuple[float, Spectrum]] = []
     for level in eta.tolist():

@@ -58,7 +58,7 @@ class NewtonConvergence(Theorem):
         move = step.after - theta
         delta = float(problem.loss.drift(problem.model.forward(problem.X, move)).max())
         H = problem.hessian(step.after)
-        mu = torch.linalg.eigvalsh(A.T @ H @ A)
+        mu = torch.linalg.eigvalsh((A.T @ H @ A).double())
         spread = math.log1p((2 * here.radius + hessian(problem, step.after).radius) / float(here.values[kept][-1]))
         q = float((move * problem.hvp(theta, move)).sum())
         fall = float(problem.value(step.after) - step.value - (step.gradient * move).sum())

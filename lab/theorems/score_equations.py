@@ -71,8 +71,13 @@ class ScoreEquations(Theorem):
         _, F = likelihood(problem, trail.theta)
         H = problem.hessian(trail.theta)
         curves = (
-            Curve("Fisher information", range(1, len(F) + 1), torch.linalg.eigvalsh(F).flip(0).clamp(min=0), "dots"),
-            Curve("Hessian", range(1, len(H) + 1), torch.linalg.eigvalsh(H).flip(0).clamp(min=0), "dashed"),
+            Curve(
+                "Fisher information",
+                range(1, len(F) + 1),
+                torch.linalg.eigvalsh(F.double()).flip(0).clamp(min=0),
+                "dots",
+            ),
+            Curve("Hessian", range(1, len(H) + 1), torch.linalg.eigvalsh(H.double()).flip(0).clamp(min=0), "dashed"),
         )
         return chart("Fisher's information is the Hessian", Axis("number"), Axis("eigenvalue", log=True), curves)
 
