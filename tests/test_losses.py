@@ -53,7 +53,9 @@ def test_hessian_and_diagonal_agree_with_the_product(loss, rng):
         from_products = Loss.hessian(loss, z, y)
         assert torch.allclose(H, from_products, rtol=1e-12, atol=1e-15)
         assert torch.equal(H, H.transpose(1, 2))
-        assert torch.allclose(loss.diagonal(z, y), H.diagonal(dim1=1, dim2=2), rtol=1e-15, atol=0)
+        spread = float(z.max() - z.min()) if len(z) else 0.0
+        slack = (4 + z.shape[1] + spread) * torch.finfo(z.dtype).eps  # what both are exact to, twice
+        assert torch.allclose(loss.diagonal(z, y), H.diagonal(dim1=1, dim2=2), rtol=slack, atol=0)
 
 
 def test_value_and_gradient_in_one_are_the_two(loss, rng):

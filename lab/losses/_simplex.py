@@ -11,15 +11,17 @@ def softmax(z: Tensor) -> Tensor:
 
 def softmax_and_others(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """d = z − max z, p and Σ_{c≠k} p_c, each (N, K), exact to a few u whatever the spread."""
-    top, j = z.max(dim=1, keepdim=True)
+    z = z.T  # as for `softmax`
+    top, j = z.max(dim=0, keepdim=True)
     d = z - top
     shift = d - z
-    lost = (z - (d - shift)) - (top + shift)  # what the difference d has lost to rounding, exactly
+    lost = (z - (d - shift)).sub_(top + shift)  # what the difference d has lost to rounding, exactly
     e = d.exp()
-    e = torch.addcmul(e, e, lost.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
-    rest = e.scatter(1, j, 0.0).sum(dim=1, keepdim=True)
+    e.addcmul_(e, lost.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)).scatter_(0, j, 0.0)
+    rest = e.sum(dim=0, keepdim=True)
     total = rest + 1  # the largest's own e is 1, and no other is over half of the sum
-    return d, e / total, (total - e).scatter_(1, j, rest).div_(total)
+    p, others = (e / total).scatter_(0, j, 1 / total), (total - e).scatter_(0, j, rest).div_(total)
+    return d.T, p.T, others.T
 
 
 def others_than(x: Tensor) -> Tensor:

@@ -149,9 +149,9 @@ class Softmax(Loss):
 
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
         """diag H = R p∘(1 − p), (N, K)."""
-        _, p, others = softmax_and_others(z)
-        R = self._total(z, y)
-        return p * others if R is None else p * others * R
+        p, R = softmax(z), self._total(z, y)
+        H = others_than(p).mul_(p)
+        return H if R is None else H.mul_(R)
 
     def hessian_map(self, z: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         """U ↦ R p∘(U − pᵀU), (N, K, m)."""
