@@ -18,6 +18,8 @@ Value       ℓ moves by Σ|g|d with the logits; its parts are max z, rᵀz and 
             c u (|ℓ| + Σ|r|(|z| + max|z|)).
 In θ        ∇: |X|ᵀ|δg|/N + γ_N |X|ᵀ|g|/N, and 4u for scaling and adding the ridge's ρ|θ|. Likewise for the others. N
             stands for the loss's divisor; where that is itself a sum of N weights, it has another γ_N.
+Closed rows Where each row of h sums to 0 but for 2(K + 8) u h_kk, a diagonal block may be made of the K − 1 others, in
+            K more steps: in H that adds (3K + 16) u to e.
 Underflow   Below the smallest normal number ν, steps are uν, and no more is exact: an entry of |X|ᵀ h |X|/N may lose a
             few uν (4 tr h + 1)(1 + ‖x‖)²/N, summed over the rows (`Problem.heaviest`); a product with V that for V.
 """
@@ -52,6 +54,11 @@ class Block:
     s: Tensor
     e: Tensor
     cu: Tensor
+
+
+def closing(K: int, dtype: torch.dtype) -> float:
+    """What a diagonal block of H that is made of the others is off by, relative to itself: (3K + 16) u."""
+    return (3 * K + 16) * torch.finfo(dtype).eps / 2
 
 
 def value_bound(problem: Problem, theta: Tensor) -> float:
@@ -92,7 +99,7 @@ def hvp_bound(problem: Problem, theta: Tensor, V: Tensor) -> Tensor:
 def hessian_bound(problem: Problem, theta: Tensor) -> Tensor:
     """Bound the rounding of ∇²L(θ), entrywise, (D·K, D·K): |X|ᵀ ((e + γ_N) s_k s_l) |X|/N, block by block."""
     D, K = problem.shape
-    n = gamma(terms(problem), theta.dtype)
+    n = gamma(terms(problem), theta.dtype) + closing(K, theta.dtype)
     rows = (
         (block.X_abs, (block.e + n)[:, :, None] * block.s[:, :, None] * block.s[:, None, :])
         for block in _blocks(problem, theta, width=K * K, least=1024)

@@ -34,7 +34,7 @@ import torch
 from torch import Tensor
 
 from lab.problem import Problem
-from lab.rounding import gamma, terms
+from lab.rounding import closing, gamma, terms
 
 Blocked = tuple[Tensor, Tensor, Tensor]  # some rows' X, y and logits
 
@@ -153,8 +153,8 @@ class Curvature:
     @property
     def dense_rounding(self) -> float:
         """Bound on the 2-norm of the error of `dense`, and of `dual`: (γ_N + γ_D + 2e) tr H₀, as in `lab.rounding`."""
-        dtype, D = self.theta.dtype, self.theta.shape[0]
-        relative = gamma(terms(self.problem), dtype) + gamma(D, dtype) + 2 * self._logit_rounding
+        dtype, (D, K) = self.theta.dtype, self.theta.shape
+        relative = gamma(terms(self.problem), dtype) + gamma(D, dtype) + 2 * self._logit_rounding + closing(K, dtype)
         return self._at_most(relative * self.bare_trace) + self._ridge_rounding + self.underflow(dtype)
 
     @property
@@ -172,6 +172,7 @@ class Curvature:
             total += X.square().T @ (h.abs() + self.problem.loss.predicted(z, y).abs())
         squares = d.square().view(self.theta.shape)
         relative = gamma(terms(self.problem), dtype) + gamma(len(self.theta), dtype) + 2 * self._logit_rounding
+        relative += closing(self.theta.shape[1], dtype)
         eps = torch.finfo(dtype).eps
         held = 4 * eps * self.problem.ridge * float((squares * self.problem.mask).max())
         between = (relative + 4 * eps) * float((squares * total).sum()) / self.problem.divisor + held

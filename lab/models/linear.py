@@ -9,13 +9,13 @@ Gauss–Newton (JᵀhJ)_(dk)(el) = Σ_n X_nd h_nkl X_ne        block (k, l) is X
 Curvature    ∂²z/∂θ² = 0
 
 A loss's Hessian in θ is therefore JᵀhJ exactly. h is symmetric and every block is, so that block (l, k) is block (k, l)
-and pairs l ≥ k are all there is, less those whose h_kl is 0 in every row (two labels of the sigmoid's). For Q pairs the
+and pairs l ≥ k are all there is, less those whose h_kl is 0 in every row (two labels of the sigmoid's). Where every row
+of h sums to 0, as softmax's does, the pairs l > k are enough: block (k, k) is −Σ_{l≠k} of the others. For Q pairs the
 sums over rows can be read in two ways, and the cheaper one is taken:
     by pairs      Xᵀ · (h_kl x_n), rows scaled Q times:           N·Q·D products to form,  N·Q·D² multiply-adds
-    by columns    h_klᵀ · (X_nd X_ne), d ≤ e, for all Q at once:  N·D²/2 products to form, N·Q·D²/2 multiply-adds
+    by columns    (X_nd X_ne)ᵀ · h_kl, d ≤ e, for all Q at once:  N·D²/2 products to form, N·Q·D²/2 multiply-adds
 A number that is formed costs as much as FORMING multiply-adds of a matrix product, as it goes through memory; so that
-columns win where Q (2·FORMING + D) > D·FORMING. What they give is added up as it comes, a row for each pair, and laid
-out as blocks once all rows are through.
+columns win where Q (2·FORMING + D) > D·FORMING (`_columns`).
 
 Logits are laid out column by column in memory (zᵀ = θᵀXᵀ is what is computed): K is small and N is not, so that
 whatever a loss does along a row then runs over N numbers in sequence.
@@ -29,11 +29,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lab import pairs
 from lab.model import Model
+from lab.models._columns import Pairs, Sums
 
 FORMING = 30  # of a product of vectors against a multiply-add of matrices: 20 to 40 on machines of today
-TILE = 1024, 512  # rows and columns of X_nd X_ne formed at a time: in smaller ones BLAS starts and ends too often
 
 
 @dataclass(frozen=True)
@@ -54,24 +53,33 @@ class Linear(Model):
 
     def gauss_newton(self, rows: Iterable[tuple[Tensor, Tensor]], theta: Tensor) -> Tensor:
         """Σ Jᵀ h J, (D, K, D, K): block (k, l) is Xᵀ diag(h_kl) X for every pair, those with l < k as a mirror."""
-        (D, K), (k, l) = theta.shape, pairs.upper(theta.shape[1], theta.device)
-        tiles, found, every = _tiles(D), theta.new_empty(D, K, D, K), torch.arange(len(k), device=k.device)
+        (D, K), sums = theta.shape, None
+        found: Tensor | None = None
         whole: Tensor | None = None  # what is added up by pairs
-        packed: Tensor | None = None  # and by columns
         for X, h in rows:
-            seen = every if bool(h[:1].all()) else h.any(dim=0)[k, l].nonzero()[:, 0]
-            weights, Q = h.permute(1, 2, 0)[k[seen], l[seen]], len(seen)
+            seen = Pairs.of(h)
+            weights, Q = seen.weights(h), len(seen.k)
             del h  # whoever makes it drops it too: the weights are half as much
-            if D and Q * (2 * FORMING + D) > D * FORMING:
-                packed = theta.new_zeros(len(k), tiles[-1].stop) if packed is None else packed
-                _add_by_columns(X, weights, seen, tiles, packed, found)
+            if Q * (2 * FORMING + D) > D * FORMING:
+                columns = torch.linalg.vector_norm(X, 1, dim=0).nonzero()[:, 0]
+                if sums is None or not (torch.equal(sums.columns, columns) and sums.pairs.same(seen)):
+                    found = _with(found, sums)
+                    sums = Sums.none(columns, seen, theta)
+                sums.add(X, weights)
             elif Q:
                 whole = theta.new_zeros(D, K, D, K) if whole is None else whole
-                _add_by_pairs(X, weights, torch.stack([k[seen], l[seen]], dim=1).tolist(), whole.permute(0, 2, 1, 3))
-        if packed is None:
-            return found.zero_() if whole is None else whole
-        _unpack(packed, tiles, found)
+                _add_by_pairs(X, weights, seen, whole.permute(0, 2, 1, 3))
+        found = _with(found, sums)
+        if found is None:
+            return theta.new_zeros(D, K, D, K) if whole is None else whole
         return found if whole is None else found.add_(whole)
+
+
+def _with(found: Tensor | None, sums: Sums | None) -> Tensor | None:
+    """What is found, and the sums, laid out."""
+    if sums is None:
+        return found
+    return sums.blocks() if found is None else found.add_(sums.blocks())
 
 
 def _product(X: Tensor, W: Tensor) -> Tensor:
@@ -81,9 +89,10 @@ def _product(X: Tensor, W: Tensor) -> Tensor:
     return (rows @ X.T).T
 
 
-def _add_by_pairs(X: Tensor, weights: Tensor, classes: list[list[int]], blocks: Tensor) -> None:
-    """Add Σ_n w_qn x_n x_nᵀ, for weights (Q, N), to `blocks` (D, D, K, K) at its pair and the mirrored one."""
-    (N, D), Q = X.shape, len(classes)
+def _add_by_pairs(X: Tensor, weights: Tensor, seen: Pairs, blocks: Tensor) -> None:
+    """Add Σ_n w_qn x_n x_nᵀ, for weights (Q, N), to `blocks` (D, D, K, K) at its pair and wherever else it belongs."""
+    (N, D), Q = X.shape, len(seen.k)
+    classes = torch.stack([seen.k, seen.l], dim=1).tolist()
     most = min(max(blocks.shape[2], 1), Q)
     room = X.new_empty(N * most * D)  # what is freed is touched anew
     for first in range(0, Q, most):
@@ -95,57 +104,6 @@ def _add_by_pairs(X: Tensor, weights: Tensor, classes: list[list[int]], blocks: 
             blocks[:, :, k, l] += found[:, q]
             if k != l:
                 blocks[:, :, l, k] += found[:, q]
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """Products of columns d in [start, end) by columns e in [start, D): [first, stop) among all that are made."""
-
-    start: int
-    end: int
-    first: int
-    stop: int
-
-
-def _tiles(D: int) -> list[_Tile]:
-    """Tiles with every pair d ≤ e of D columns in them; and some d > e, where a tile crosses the diagonal."""
-    tiles: list[_Tile] = []
-    start = first = 0
-    while start < D:
-        end = min(start + max(TILE[1] // (D - start), 1), D)
-        tiles.append(_Tile(start, end, first, first + (end - start) * (D - start)))
-        start, first = end, tiles[-1].stop
-    return tiles
-
-
-def _add_by_columns(
-    X: Tensor, weights: Tensor, seen: Tensor, tiles: list[_Tile], packed: Tensor, spare: Tensor
-) -> None:
-    """The same by way of products X_nd X_ne, to the rows of `packed` that are `seen` (Q,), a tile after another.
-
-    The products are formed in memory to `spare`, that of the result, where there is enough of it.
-    """
-    D, widest = X.shape[1], max(tile.stop - tile.first for tile in tiles)
-    room = spare.view(-1) if spare.numel() >= widest * TILE[0] // 2 else X.new_empty(widest * min(TILE[0], len(X)))
-    step = min(TILE[0], room.numel() // widest)
-    for tile in tiles:
-        width, place = tile.stop - tile.first, packed[:, tile.first : tile.stop]
-        for x, w in zip(torch.split(X, step), torch.split(weights, step, dim=1), strict=True):
-            products = room[: len(x) * width].view(len(x), tile.end - tile.start, D - tile.start)
-            torch.mul(x[:, tile.start : tile.end, None], x[:, None, tile.start :], out=products)
-            if len(seen) == len(packed):
-                place.addmm_(w, products.view(len(x), width))
-            else:
-                place.index_add_(0, seen, w @ products.view(len(x), width))
-
-
-def _unpack(packed: Tensor, tiles: list[_Tile], blocks: Tensor) -> None:
-    """Lay out in `blocks` (D, K, D, K) the sums for each pair k ≤ l, row by row, and each of the tiles' products."""
-    (D, K), pair = blocks.shape[:2], pairs.places(blocks.shape[1], packed.device).flatten()
-    for tile in tiles:
-        width = tile.end - tile.start
-        found = packed[:, tile.first : tile.stop].index_select(0, pair).view(K, K, width, D - tile.start)
-        square = found[..., :width]
-        found[..., :width] = square.triu() + square.triu(1).mT  # the same to the bit on both sides of the diagonal
-        blocks[tile.start : tile.end, :, tile.start :] = found.permute(2, 0, 3, 1)
-        blocks[tile.end :, :, tile.start : tile.end] = found[..., width:].permute(3, 0, 2, 1)
+            if seen.closed:
+                blocks[:, :, k, k] -= found[:, q]
+                blocks[:, :, l, l] -= found[:, q]
