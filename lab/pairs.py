@@ -1,7 +1,17 @@
-"""Symmetric matrices by their upper triangle: where an entry lies among those with i ≤ j, row by row."""
+"""Sums over pairs: products of columns X_nd X_ne, d ≤ e, by entries h_nkl, k ≤ l; and the blocks that they make up.
+
+Σ_n h_nkl X_nd X_ne is a matrix, a row for each product and a column for each pair of classes. Both are symmetric, and
+the block of it that the Hessian has at (d, ·), (e, ·) is a row of the matrix, spread over K by K entries.
+"""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+WIDTH = 8  # BLAS is fastest where a small matrix has so many columns, or a multiple of that
+# What it costs to copy an entry from somewhere else, and to add one up, in multiply-adds of a matrix product.
+COPYING, ADDING = 100, 10
 
 
 def upper(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -11,7 +21,84 @@ def upper(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def places(n: int, device: torch.device) -> Tensor:
-    """Where (i, j), and (j, i), is in that order, (n, n), int32."""
-    i = torch.arange(n, dtype=torch.int32, device=device)
+    """Where (i, j), and (j, i), is in that order, (n, n)."""
+    i = torch.arange(n, device=device)
     low, high = torch.minimum(i[:, None], i), torch.maximum(i[:, None], i)
     return low * n - low * (low + 1) // 2 + high
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The pairs of classes k, l (Q,), k ≤ l, in which some logit Hessian h is not 0.
+
+    Where every row of h sums to 0 it is `closed`: the pairs are those with k < l, and h_kk = −Σ_{l≠k} h_kl.
+    """
+
+    k: Tensor
+    l: Tensor
+    closed: bool
+
+    @staticmethod
+    def of(h: Tensor, D: int) -> "Pairs":
+        """Those of h (N, K, K), symmetric; `closed` where with D columns that spares more than it takes to look.
+
+        A row counts as closed where its sum is 0 to rounding, of 8 steps an entry and K of the sum: relative to h_kk,
+        which is all that is left of it where the rest is of one sign. What is wrong in h by more than that stays in it.
+        """
+        K, numbers, entries = h.shape[1], torch.finfo(h.dtype), h.permute(1, 2, 0)  # as softmax's lie in memory
+        closed = K > 1 and K * D * D / 2 > K * K * ADDING
+        if closed:
+            over = entries.sum(dim=1).abs_().sub_(entries.diagonal().T, alpha=(K + 8) * numbers.eps)
+            closed = bool((over <= 4 * K * numbers.tiny * numbers.eps).all())
+        k, l = torch.triu_indices(K, K, int(closed), device=h.device)
+        if not bool(h[:1].all()):
+            seen = h.any(dim=0)[k, l]
+            k, l = k[seen], l[seen]
+        return Pairs(k, l, closed)
+
+    @property
+    def width(self) -> int:
+        """Q, rounded up to what is fast where that is not a great deal."""
+        return -(-len(self.k) // WIDTH) * WIDTH if len(self.k) <= COPYING else len(self.k)
+
+    def same(self, other: "Pairs") -> bool:
+        """Whether `other` are these."""
+        return self.closed == other.closed and torch.equal(self.k, other.k) and torch.equal(self.l, other.l)
+
+    def weights(self, entries: Tensor) -> Tensor:
+        """The entries (Q, n), and what makes them (width, n)."""
+        more = self.width - len(entries)
+        return torch.cat([entries, entries.new_zeros(more, entries.shape[1])]) if more else entries
+
+    def blocks(self, sums: Tensor, row: Tensor, K: int, out: Tensor | None = None) -> Tensor:
+        """The sums (…, width) as blocks (D, K, D, K), (d, ·), (e, ·) out of row (D, D); the same to the bit mirrored.
+
+        Args: out where they are to be laid out.
+        """
+        every = (self._multiplied(sums, K) if len(self.k) <= COPYING else self._copied(sums, K)).view(-1, K)
+        D, k = len(row), torch.arange(K, device=row.device)
+        out = sums.new_empty(D, K, D, K) if out is None else out
+        torch.index_select(every, 0, (row[:, None] * K + k[:, None]).flatten(), out=out.view(-1, K))
+        return out
+
+    def _multiplied(self, sums: Tensor, K: int) -> Tensor:
+        """Each row of the sums as a block (…, K·K), by a matrix of 1 and −1."""
+        spread, q = sums.new_zeros(self.width, K, K), torch.arange(len(self.k), device=sums.device)
+        spread[q, self.k, self.l] = spread[q, self.l, self.k] = 1
+        if self.closed:
+            spread[q, self.k, self.k] = spread[q, self.l, self.l] = -1
+        return sums @ spread.flatten(1)
+
+    def _copied(self, sums: Tensor, K: int) -> Tensor:
+        """The same by copying, where so large a matrix would cost more."""
+        q, (k, l) = torch.arange(len(self.k), device=sums.device), (self.k, self.l)
+        place = torch.full((K, K), self.width + K, device=q.device)  # there it is 0
+        place[k, l] = place[l, k] = q
+        if self.closed:
+            place.diagonal().copy_(torch.arange(K) + self.width)
+        if self.closed or int(place.max()) == self.width + K:
+            own = sums.new_zeros(self.width, K + 1)
+            if self.closed:
+                own[q, k] = own[q, l] = -1
+            sums = torch.cat([sums, sums @ own], dim=1)
+        return sums.index_select(1, place.flatten())

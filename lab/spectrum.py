@@ -4,7 +4,8 @@ LAPACK's symmetric solvers are backward stable: the computed eigenvalues are exa
 ‖E‖₂ ≤ p(n) u ‖A‖₂, so by Weyl's inequality each lies within p(n) u ‖A‖₂ of the true one, p a modest polynomial of n,
 in practice below n (Golub & Van Loan, Matrix Computations, 4th ed., §8.1 and §8.3; LAPACK Users' Guide, §4.7).
 Where A itself was computed, its own error in norm is added (`error`). All of it is done in double precision: in single,
-LAPACK divides by numbers that have underflowed, and one in ten small matrices of rank 1 comes out with nan.
+LAPACK divides by numbers that have underflowed, and one in ten small matrices of rank 1 comes out with nan. u is A's
+own all the same, as its entries are rounded to that: what they leave of a zero eigenvalue is not to be taken for one.
 
 What lies within that radius of zero cannot be told from zero: those eigenvalues are counted as zero, and
 definiteness and rank are statements about the others.
@@ -102,7 +103,7 @@ def dense(A: Tensor, error: float = 0.0, vectors: bool = False) -> Spectrum:
     else:
         values, V = torch.linalg.eigvalsh(A.double()), None
     norm = float(values.abs().max()) if len(values) else 0.0
-    radius = len(values) * torch.finfo(torch.float64).eps * norm + error
+    radius = len(values) * torch.finfo(A.dtype).eps * norm + error
     largest_first = None if V is None else V.to(A).flip(1)
     return Spectrum(values.flip(0), radius, f"exact to rounding in {str(A.dtype)[6:]}", largest_first)
 

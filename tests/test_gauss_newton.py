@@ -7,11 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab import pairs
 from lab.loop import Batches
 from lab.losses.softmax import Softmax
 from lab.models import _columns, linear
-from lab.models._columns import Pairs
 from lab.models.linear import Linear
+from lab.pairs import Pairs
 from lab.problem import Problem
 from lab.seeds import stream
 
@@ -21,6 +22,8 @@ from lab.seeds import stream
     D=st.integers(0, 20),
     K=st.integers(1, 6),
     forming=st.sampled_from([0, 30, 10**9]),
+    copying=st.sampled_from([0, 100]),
+    adding=st.sampled_from([0, 10]),
     tile=st.sampled_from([(256, 256), (8, 8), (1, 1), (7, 40), (16, 3)]),
     dtype=st.sampled_from([torch.float32, torch.float64]),
     kept=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
@@ -30,7 +33,9 @@ from lab.seeds import stream
     transposed=st.booleans(),
     seed=st.integers(0, 10**6),
 )
-def test_both_ways_are_the_einsum(N, D, K, forming, tile, dtype, kept, closed, blank, cuts, transposed, seed):
+def test_both_ways_are_the_einsum(
+    N, D, K, forming, copying, adding, tile, dtype, kept, closed, blank, cuts, transposed, seed
+):
     g = torch.Generator().manual_seed(seed)
     X = torch.randn((D, N) if transposed else (N, D), generator=g, dtype=torch.float64).to(dtype)
     X = X.T if transposed else X
@@ -48,6 +53,8 @@ def test_both_ways_are_the_einsum(N, D, K, forming, tile, dtype, kept, closed, b
     rows = [(X[i:j], h[i:j]) for i, j in pairwise(ends)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(linear, "FORMING", forming)
+        patch.setattr(pairs, "COPYING", copying)
+        patch.setattr(pairs, "ADDING", adding)
         patch.setattr(_columns, "TILE", tile)
         made = Linear().gauss_newton(rows, X.new_zeros(D, K))
     truth = torch.einsum("nd,nkl,ne->dkel", X.double(), h.double(), X.double())
@@ -62,9 +69,9 @@ def test_rows_that_do_not_sum_to_zero_keep_their_own_diagonal(rng):
     N, D, K = 30, 20, 4
     X, z = torch.randn(N, D, generator=rng, dtype=torch.float64), torch.randn(N, K, generator=rng, dtype=torch.float64)
     h = Softmax().hessian(z, torch.arange(N) % K)
-    assert Pairs.of(h).closed
+    assert Pairs.of(h, D).closed
     h[7, 2, 2] *= 1 + 1e-13  # a slip that rounding does not explain
-    assert not Pairs.of(h).closed
+    assert not Pairs.of(h, D).closed
     h[:, 1, 1] *= -1
     truth = torch.einsum("nd,nkl,ne->dkel", X, h, X)
     assert torch.allclose(Linear().gauss_newton([(X, h)], X.new_zeros(D, K)), truth, rtol=1e-12, atol=1e-12)

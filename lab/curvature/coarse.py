@@ -24,6 +24,7 @@ from torch import Tensor
 from lab import pairs
 from lab.curvature.coordinates import Coordinates
 from lab.curvature.operator import Curvature
+from lab.pairs import Pairs
 from lab.rounding import gamma, terms
 
 SINGLE = torch.float32
@@ -50,7 +51,7 @@ def coarse(curvature: Curvature, kept: bool = True) -> Coarse:
     scale = 2.0 ** round(math.log2(size)) if 0 < size < math.inf else 1.0
     made = _by_products if kept and problem.products is not None else _by_rows
     H = made(curvature, there, problem.divisor * scale)
-    ridge = (problem.ridge / scale * problem.mask[there.columns, 0]).repeat(there.classes)
+    ridge = (problem.ridge / scale * problem.mask[there.columns, 0]).repeat_interleave(there.classes)
     H.diagonal().add_(ridge.to(SINGLE))
     fits = 1e-30 < problem.divisor * scale < 1e30 and bool(torch.isfinite(H.sum()))
     outside = problem.ridge * float(problem.mask.max())
@@ -76,29 +77,26 @@ def _logit_hessians(curvature: Curvature, there: Coordinates, z: Tensor, y: Tens
 
 def _by_rows(curvature: Curvature, there: Coordinates, divisor: float) -> Tensor:
     """H₀/scale out of X, a block of rows at a time."""
-    problem = curvature.problem
-    K, r, pair = there.classes, len(there.columns), pairs.places(there.classes, curvature.theta.device)
+    problem, K, r = curvature.problem, there.classes, len(there.columns)
+    place = pairs.places(K, curvature.theta.device)
 
     def rows() -> Iterator[tuple[Tensor, Tensor]]:
         for X, y in problem.blocks(width=curvature.theta.shape[1] ** 2, least=1024):
             h = _logit_hessians(curvature, there, problem.model.forward(X, curvature.theta), y).div_(divisor)
-            yield X[:, there.columns].to(SINGLE), h[pair].permute(2, 0, 1)
+            yield X[:, there.columns].to(SINGLE), h[place].permute(2, 0, 1)
 
     H = problem.model.gauss_newton(rows(), curvature.theta.new_empty(r, K, dtype=SINGLE))
-    return H.permute(1, 0, 3, 2).reshape(there.order, there.order)
+    return H.reshape(there.order, there.order)
 
 
 def _by_products(curvature: Curvature, there: Coordinates, divisor: float) -> Tensor:
     """H₀/scale out of what is kept of X."""
-    products, K, r = curvature.problem.products, there.classes, len(there.columns)
+    products, (k, l) = curvature.problem.products, pairs.upper(there.classes, curvature.theta.device)
     assert products is not None
     h = [_logit_hessians(curvature, there, z, y) for z, y in curvature.logits()]
-    weights = (h[0] if len(h) == 1 else torch.cat(h, dim=1)).div_(divisor)
-    pair = pairs.places(K, weights.device)
-    if not bool(weights[:, :1].all()):  # labels may have nothing to do with each other
-        seen = weights.any(dim=1)
-        weights = torch.cat([weights.new_zeros(1, weights.shape[1]), weights[seen]])
-        pair = (seen.cumsum(dim=0, dtype=torch.int32) * seen)[pair]
-    place = pairs.places(r, weights.device)[:, None] * len(weights) + pair[:, None, :, None]
-    packed = products @ weights.T.contiguous()
-    return packed.flatten().index_select(0, place.flatten()).view(there.order, there.order)
+    entries = (h[0] if len(h) == 1 else torch.cat(h, dim=1)).div_(divisor)
+    if not bool(entries[:, :1].all()):  # labels may have nothing to do with each other
+        seen = entries.any(dim=1)
+        entries, k, l = entries[seen], k[seen], l[seen]
+    these, place = Pairs(k, l, closed=False), pairs.places(len(there.columns), k.device)
+    return these.blocks(products @ these.weights(entries).T, place, there.classes).view(there.order, there.order)

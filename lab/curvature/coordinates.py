@@ -6,7 +6,7 @@ Shift        A loss that ignores a shift common to all K outputs has h1 = 0 in e
              and column, and elsewhere, as hv = √K he₁ and with a = 1/(√K + 1),
                  (QhQ)_kl = h_kl − a(h_1k + h_1l) + a² h_11;
              u (K − 1) stands for w = Q(0, u):  w_1 = −Σu/√K,  w_k = u_k − τΣu.
-Order        Class by class, row k·r + d for r columns: the blocks (k, l), Xᵀ diag(h_kl) X, lie side by side.
+Order        As in θ, column after column of X: row d·K + k for K classes, or K − 1.
 
 The ridge does not mix these coordinates with what is left out: there H is ρm, and no more than that.
 """
@@ -47,15 +47,14 @@ class Coordinates:
 
     def lowered(self, V: Tensor) -> Tensor:
         """The coordinates (n, m) of V (P, m)."""
-        W = V.reshape(*self.shape, V.shape[1]).index_select(0, self.columns).transpose(0, 1).flatten(1)
+        W = V.reshape(*self.shape, V.shape[1]).index_select(0, self.columns)
         W = self._rows.to(W) @ W if self.reflected else W
         return W.reshape(self.order, V.shape[1])
 
     def lifted(self, U: Tensor) -> Tensor:
         """The vectors (P, m) that have the coordinates U (n, m) and nothing else."""
-        (D, K), m, W = self.shape, U.shape[1], U.reshape(self.classes, -1)
+        (D, K), m, W = self.shape, U.shape[1], U.reshape(len(self.columns), self.classes, -1)
         W = self._rows.T.to(W) @ W if self.reflected else W
-        W = W.view(K, len(self.columns), m).transpose(0, 1)
         return U.new_zeros(D, K, m).index_copy_(0, self.columns, W).view(D * K, m)
 
     def seen(self, V: Tensor) -> Tensor:

@@ -30,7 +30,8 @@ import torch
 from torch import Tensor
 
 from lab.model import Model
-from lab.models._columns import Pairs, Sums
+from lab.models._columns import Sums
+from lab.pairs import Pairs
 
 FORMING = 30  # of a product of vectors against a multiply-add of matrices: 20 to 40 on machines of today
 
@@ -57,18 +58,18 @@ class Linear(Model):
         found: Tensor | None = None
         whole: Tensor | None = None  # what is added up by pairs
         for X, h in rows:
-            seen = Pairs.of(h)
-            weights, Q = seen.weights(h), len(seen.k)
-            del h  # whoever makes it drops it too: the weights are half as much
+            seen = Pairs.of(h, D)
+            entries, Q = h.permute(1, 2, 0)[seen.k, seen.l], len(seen.k)
+            del h  # whoever makes it drops it too: the entries are half as much
             if Q * (2 * FORMING + D) > D * FORMING:
                 columns = torch.linalg.vector_norm(X, 1, dim=0).nonzero()[:, 0]
                 if sums is None or not (torch.equal(sums.columns, columns) and sums.pairs.same(seen)):
                     found = _with(found, sums)
                     sums = Sums.none(columns, seen, theta)
-                sums.add(X, weights)
+                sums.add(X, entries)
             elif Q:
                 whole = theta.new_zeros(D, K, D, K) if whole is None else whole
-                _add_by_pairs(X, weights, seen, whole.permute(0, 2, 1, 3))
+                _add_by_pairs(X, entries, seen, whole.permute(0, 2, 1, 3))
         found = _with(found, sums)
         if found is None:
             return theta.new_zeros(D, K, D, K) if whole is None else whole
