@@ -39,11 +39,12 @@ class Pairs:
     closed: bool
 
     @staticmethod
-    def of(h: Tensor, D: int) -> "Pairs":
-        """Those of h (N, K, K), symmetric; `closed` where with D columns that spares more than it takes to look.
+    def of(h: Tensor, D: int) -> "tuple[Pairs, Tensor]":
+        """Those of h (N, K, K), symmetric, and their entries (Q, N).
 
-        A row counts as closed where its sum is 0 to rounding, of 8 steps an entry and K of the sum: relative to h_kk,
-        which is all that is left of it where the rest is of one sign. What is wrong in h by more than that stays in it.
+        They are `closed` where that spares more, with D columns, than it takes to look. A row counts as closed if its
+        sum is 0 to rounding, of 8 steps an entry and K of the sum: relative to h_kk, which is all that is left of it
+        where the rest is of one sign. What is wrong in h by more than that stays in it.
         """
         K, numbers, entries = h.shape[1], torch.finfo(h.dtype), h.permute(1, 2, 0)  # as softmax's lie in memory
         closed = K > 1 and K * D * D / 2 > K * K * ADDING
@@ -51,10 +52,15 @@ class Pairs:
             over = entries.sum(dim=1).abs_().sub_(entries.diagonal().T, alpha=(K + 8) * numbers.eps)
             closed = bool((over <= 4 * K * numbers.tiny * numbers.eps).all())
         k, l = torch.triu_indices(K, K, int(closed), device=h.device)
-        if not bool(h[:1].all()):
-            seen = h.any(dim=0)[k, l]
-            k, l = k[seen], l[seen]
-        return Pairs(k, l, closed)
+        return Pairs.seen(k, l, entries[k, l], closed)
+
+    @staticmethod
+    def seen(k: Tensor, l: Tensor, entries: Tensor, closed: bool = False) -> "tuple[Pairs, Tensor]":
+        """Those of these whose entries (Q, n) are not 0 in all rows, and the entries."""
+        if not bool(entries[:, :1].all()):
+            which = entries.any(dim=1)
+            k, l, entries = k[which], l[which], entries[which]
+        return Pairs(k, l, closed), entries
 
     @property
     def width(self) -> int:

@@ -24,6 +24,7 @@ from torch import Tensor
 from lab import pairs
 from lab.curvature.coordinates import Coordinates
 from lab.curvature.operator import Curvature
+from lab.models import linear
 from lab.pairs import Pairs
 from lab.rounding import gamma, terms
 
@@ -77,16 +78,15 @@ def _logit_hessians(curvature: Curvature, there: Coordinates, z: Tensor, y: Tens
 
 def _by_rows(curvature: Curvature, there: Coordinates, divisor: float) -> Tensor:
     """H₀/scale out of X, a block of rows at a time."""
-    problem, K, r = curvature.problem, there.classes, len(there.columns)
-    place = pairs.places(K, curvature.theta.device)
+    problem, theta, (k, l) = curvature.problem, curvature.theta, pairs.upper(there.classes, curvature.theta.device)
 
-    def rows() -> Iterator[tuple[Tensor, Tensor]]:
-        for X, y in problem.blocks(width=curvature.theta.shape[1] ** 2, least=1024):
-            h = _logit_hessians(curvature, there, problem.model.forward(X, curvature.theta), y).div_(divisor)
-            yield X[:, there.columns].to(SINGLE), h[place].permute(2, 0, 1)
+    def rows() -> Iterator[tuple[Tensor, Pairs, Tensor]]:
+        for X, y in problem.blocks(width=theta.shape[1] ** 2, least=1024):
+            entries = _logit_hessians(curvature, there, problem.model.forward(X, theta), y).div_(divisor)
+            yield X.T.index_select(0, there.columns).to(SINGLE).T, *Pairs.seen(k, l, entries)
 
-    H = problem.model.gauss_newton(rows(), curvature.theta.new_empty(r, K, dtype=SINGLE))
-    return H.reshape(there.order, there.order)
+    H = linear.blocks(rows(), theta.new_empty(len(there.columns), there.classes, dtype=SINGLE))
+    return H.view(there.order, there.order)
 
 
 def _by_products(curvature: Curvature, there: Coordinates, divisor: float) -> Tensor:
@@ -94,9 +94,6 @@ def _by_products(curvature: Curvature, there: Coordinates, divisor: float) -> Te
     products, (k, l) = curvature.problem.products, pairs.upper(there.classes, curvature.theta.device)
     assert products is not None
     h = [_logit_hessians(curvature, there, z, y) for z, y in curvature.logits()]
-    entries = (h[0] if len(h) == 1 else torch.cat(h, dim=1)).div_(divisor)
-    if not bool(entries[:, :1].all()):  # labels may have nothing to do with each other
-        seen = entries.any(dim=1)
-        entries, k, l = entries[seen], k[seen], l[seen]
-    these, place = Pairs(k, l, closed=False), pairs.places(len(there.columns), k.device)
+    these, entries = Pairs.seen(k, l, (h[0] if len(h) == 1 else torch.cat(h, dim=1)).div_(divisor))
+    place = pairs.places(len(there.columns), k.device)
     return these.blocks(products @ these.weights(entries).T, place, there.classes).view(there.order, there.order)

@@ -57,10 +57,6 @@ class Coordinates:
         W = self._rows.T.to(W) @ W if self.reflected else W
         return U.new_zeros(D, K, m).index_copy_(0, self.columns, W).view(D * K, m)
 
-    def seen(self, V: Tensor) -> Tensor:
-        """V (P, m) without what is left out."""
-        return self.lifted(self.lowered(V))
-
     def upper(self, h: Tensor) -> Tensor:
         """The entries k ≤ l, row by row, (classes (classes + 1)/2, n), of logit Hessians h (K, K, n) seen from here."""
         k, l = pairs.upper(self.classes, h.device)

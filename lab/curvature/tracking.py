@@ -170,9 +170,10 @@ def _nothing(curvature: Curvature, k: int) -> Tracked:
 
 def _random(curvature: Curvature, m: int, seed: int) -> Tensor:
     """A random start (P, m); what H is known to be blind to is no part of it, where that leaves m directions."""
-    V = krylov.random_block(curvature.P, m, seed, curvature.theta)
     there = Coordinates.of(curvature)
-    return V if curvature.problem.ridge or there.order < m else there.seen(V)
+    if curvature.problem.ridge or there.order < m:
+        return krylov.random_block(curvature.P, m, seed, curvature.theta)
+    return there.lifted(krylov.random_block(there.order, m, seed, curvature.theta))
 
 
 def _by_structure(curvature: Curvature, k: int, tolerance: float) -> Tracked | None:

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from lab.pairs import Pairs
 
-# Rows and products formed at a time: in smaller tiles BLAS starts and ends too often; rows a power of two apart share
-# their places in the cache.
-TILE = 640, 512
+# Rows formed at a time, and bytes of each one's products: in smaller tiles BLAS starts and ends too often; rows a power
+# of two apart share their places in the cache.
+TILE = 640, 4096
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Sums:
     @staticmethod
     def none(columns: Tensor, pairs: Pairs, theta: Tensor) -> "Sums":
         """Those of no rows."""
-        made = sum((end - start) * (len(columns) - start) for start, end in _tiles(len(columns)))
+        made = sum((end - start) * (len(columns) - start) for start, end in _tiles(len(columns), theta))
         return Sums(columns, pairs, theta.new_zeros(made + 1, pairs.width), theta.new_empty(*theta.shape, *theta.shape))
 
     def add(self, X: Tensor, entries: Tensor) -> None:
         """Add rows X (n, D) with their entries of h (Q, n)."""
-        tiles, r = list(_tiles(len(self.columns))), len(self.columns)
+        tiles, r = list(_tiles(len(self.columns), X)), len(self.columns)
         widest = max(((end - start) * (r - start) for start, end in tiles), default=0)
         needed = widest * min(TILE[0], len(X))
         room = self.found.view(-1) if self.found.numel() >= needed else X.new_empty(needed)
@@ -61,7 +61,7 @@ class Sums:
     def _row(self, D: int) -> Tensor:
         """Which row of the sums has the product of columns d and e, (D, D)."""
         r, first, starts = len(self.columns), 0, list[int]()  # d's row of the triangle begins at starts[d], less d
-        for start, end in _tiles(r):
+        for start, end in _tiles(r, self.total):
             last = first + (end - start) * (r - start)
             starts += range(first - start, last - start, r - start)
             first = last
@@ -74,10 +74,10 @@ class Sums:
         return row
 
 
-def _tiles(r: int) -> Iterator[tuple[int, int]]:
+def _tiles(r: int, like: Tensor) -> Iterator[tuple[int, int]]:
     """Columns [start, end), to be multiplied by all of [start, r): every pair d ≤ e, and some d > e at the diagonal."""
-    start = 0
+    start, most = 0, TILE[1] // like.element_size()
     while start < r:
-        end = min(start + max(TILE[1] // (r - start), 1), r)
+        end = min(start + max(most // (r - start), 1), r)
         yield start, end
         start = end
