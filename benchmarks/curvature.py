@@ -200,7 +200,7 @@ def warm() -> Iterator[Row]:
 def tracked() -> Iterator[Row]:
     """A step of mini-batch training with an interval for the whole training set's eigenvalues, over one without."""
     rounds = []
-    for _ in range(3):
+    for _ in range(5):
         pace = []
         for probes in ({}, {"spectrum": {"every": 10_000, "top": TOP}}):
             clock = Clock()

@@ -80,6 +80,7 @@ def blocks(rows: Iterable[tuple[Tensor, Pairs, Tensor]], theta: Tensor) -> Tenso
         elif Q:
             whole = theta.new_zeros(D, K, D, K) if whole is None else whole
             _add_by_pairs(X, entries, pairs, whole.permute(0, 2, 1, 3))
+        del entries  # before the next are made, or all is laid out
     found = _with(found, sums)
     if found is None:
         return theta.new_zeros(D, K, D, K) if whole is None else whole
