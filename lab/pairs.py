@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-WIDTH = 8  # BLAS is fastest where a small matrix has so many columns, or a multiple of that
 # What it costs to copy an entry from somewhere else, and to add one up, in multiply-adds of a matrix product.
 COPYING, ADDING = 100, 10
 
@@ -62,22 +61,12 @@ class Pairs:
             k, l, entries = k[which], l[which], entries[which]
         return Pairs(k, l, closed), entries
 
-    @property
-    def width(self) -> int:
-        """Q, rounded up to what is fast where that is not a great deal."""
-        return -(-len(self.k) // WIDTH) * WIDTH if len(self.k) <= COPYING else len(self.k)
-
     def same(self, other: "Pairs") -> bool:
         """Whether `other` are these."""
         return self.closed == other.closed and torch.equal(self.k, other.k) and torch.equal(self.l, other.l)
 
-    def weights(self, entries: Tensor) -> Tensor:
-        """The entries (Q, n), and what makes them (width, n)."""
-        more = self.width - len(entries)
-        return torch.cat([entries, entries.new_zeros(more, entries.shape[1])]) if more else entries
-
     def blocks(self, sums: Tensor, row: Tensor, K: int, out: Tensor | None = None) -> Tensor:
-        """The sums (…, width) as blocks (D, K, D, K), (d, ·), (e, ·) out of row (D, D); the same to the bit mirrored.
+        """The sums (…, Q) as blocks (D, K, D, K), (d, ·), (e, ·) out of row (D, D); the same to the bit mirrored.
 
         Args: out where they are to be laid out.
         """
@@ -89,7 +78,7 @@ class Pairs:
 
     def _multiplied(self, sums: Tensor, K: int) -> Tensor:
         """Each row of the sums as a block (…, K·K), by a matrix of 1 and −1."""
-        spread, q = sums.new_zeros(self.width, K, K), torch.arange(len(self.k), device=sums.device)
+        spread, q = sums.new_zeros(len(self.k), K, K), torch.arange(len(self.k), device=sums.device)
         spread[q, self.k, self.l] = spread[q, self.l, self.k] = 1
         if self.closed:
             spread[q, self.k, self.k] = spread[q, self.l, self.l] = -1
@@ -98,12 +87,12 @@ class Pairs:
     def _copied(self, sums: Tensor, K: int) -> Tensor:
         """The same by copying, where so large a matrix would cost more."""
         q, (k, l) = torch.arange(len(self.k), device=sums.device), (self.k, self.l)
-        place = torch.full((K, K), self.width + K, device=q.device)  # there it is 0
+        place = torch.full((K, K), len(self.k) + K, device=q.device)  # there it is 0
         place[k, l] = place[l, k] = q
         if self.closed:
-            place.diagonal().copy_(torch.arange(K) + self.width)
-        if self.closed or int(place.max()) == self.width + K:
-            own = sums.new_zeros(self.width, K + 1)
+            place.diagonal().copy_(torch.arange(K) + len(self.k))
+        if self.closed or int(place.max()) == len(self.k) + K:
+            own = sums.new_zeros(len(self.k), K + 1)
             if self.closed:
                 own[q, k] = own[q, l] = -1
             sums = torch.cat([sums, sums @ own], dim=1)

@@ -20,7 +20,7 @@ TILE = 640, 4096
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums over rows (r(r + 1)/2 and some, Q and some) for products of `columns` (r,) of X and `pairs` of classes.
+    """Sums over rows (r(r + 1)/2 and some, Q) for products of `columns` (r,) of X and `pairs` of classes.
 
     The last row stays 0: there is what other columns have. `found` (D, K, D, K) is where they are to be laid out; until
     then there is room in it for the products.
@@ -35,7 +35,9 @@ class Sums:
     def none(columns: Tensor, pairs: Pairs, theta: Tensor) -> "Sums":
         """Those of no rows."""
         made = sum((end - start) * (len(columns) - start) for start, end in _tiles(len(columns), theta))
-        return Sums(columns, pairs, theta.new_zeros(made + 1, pairs.width), theta.new_empty(*theta.shape, *theta.shape))
+        return Sums(
+            columns, pairs, theta.new_zeros(made + 1, len(pairs.k)), theta.new_empty(*theta.shape, *theta.shape)
+        )
 
     def add(self, X: Tensor, entries: Tensor) -> None:
         """Add rows X (n, D) with their entries of h (Q, n)."""
@@ -43,8 +45,7 @@ class Sums:
         widest = max(((end - start) * (r - start) for start, end in tiles), default=0)
         needed = widest * min(TILE[0], len(X))
         room = self.found.view(-1) if self.found.numel() >= needed else X.new_empty(needed)
-        weights = self.pairs.weights(entries)
-        for some, its in zip(torch.split(X, TILE[0]), torch.split(weights, TILE[0], dim=1), strict=True):
+        for some, its in zip(torch.split(X, TILE[0]), torch.split(entries, TILE[0], dim=1), strict=True):
             x, first = some.T.index_select(0, self.columns), 0
             for start, end in tiles:
                 count = (end - start) * (r - start)
