@@ -59,7 +59,9 @@ def test_both_ways_are_the_einsum(
         made = Linear().gauss_newton(rows, X.new_zeros(D, K))
     truth = torch.einsum("nd,nkl,ne->dkel", X.double(), h.double(), X.double())
     size = torch.einsum("nd,nkl,ne->dkel", X.double().abs(), h.double().abs(), X.double().abs())
-    assert bool(((made.double() - truth).abs() <= (N + 4 * K + 20) * torch.finfo(dtype).eps * size).all())
+    # γ_N and the product's own; where rows are closed, what their sums may be off by and K more steps.
+    slack = (N + 4 + (K + 8) + K / 2) * torch.finfo(dtype).eps
+    assert bool(((made.double() - truth).abs() <= slack * size).all())
     if forming == 0:  # by columns, where each pair is added up once
         assert torch.equal(made, made.permute(2, 3, 0, 1))
     assert torch.equal(h, h_before)

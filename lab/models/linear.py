@@ -23,7 +23,7 @@ whatever a loss does along a row then runs over N numbers in sequence.
 Source       Böhning, Ann. Inst. Statist. Math. 44 (1992), §2.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -54,37 +54,26 @@ class Linear(Model):
 
     def gauss_newton(self, rows: Iterable[tuple[Tensor, Tensor]], theta: Tensor) -> Tensor:
         """Σ Jᵀ h J, (D, K, D, K): block (k, l) is Xᵀ diag(h_kl) X for every pair, those with l < k as a mirror."""
-
-        def entries() -> Iterator[tuple[Tensor, Pairs, Tensor]]:
-            for X, h in rows:
-                found = Pairs.of(h, len(theta))
-                del h  # whoever makes it drops it too: the entries are half as much
-                yield X, *found
-
-        return blocks(entries(), theta)
-
-
-def blocks(rows: Iterable[tuple[Tensor, Pairs, Tensor]], theta: Tensor) -> Tensor:
-    """Σ_n h_nkl X_nd X_ne as (D, K, D, K), of rows X (n, D) with the entries (Q, n) of h for some pairs of classes."""
-    (D, K), sums = theta.shape, None
-    found: Tensor | None = None
-    whole: Tensor | None = None  # what is added up by pairs
-    for X, pairs, entries in rows:
-        Q = len(pairs.k)
-        if Q * (2 * FORMING + D) > D * FORMING:
-            columns = torch.linalg.vector_norm(X, 1, dim=0).nonzero()[:, 0]
-            if sums is None or not (torch.equal(sums.columns, columns) and sums.pairs.same(pairs)):
-                found = _with(found, sums)
-                sums = Sums.none(columns, pairs, theta)
-            sums.add(X, entries)
-        elif Q:
-            whole = theta.new_zeros(D, K, D, K) if whole is None else whole
-            _add_by_pairs(X, entries, pairs, whole.permute(0, 2, 1, 3))
-        del entries  # before the next are made, or all is laid out
-    found = _with(found, sums)
-    if found is None:
-        return theta.new_zeros(D, K, D, K) if whole is None else whole
-    return found if whole is None else found.add_(whole)
+        (D, K), sums = theta.shape, None
+        found: Tensor | None = None
+        whole: Tensor | None = None  # what is added up by pairs
+        for X, h in rows:
+            pairs, entries = Pairs.of(h, D)
+            del h  # whoever makes it drops it too: the entries are half as much
+            if len(pairs.k) * (2 * FORMING + D) > D * FORMING:
+                columns = torch.linalg.vector_norm(X, 1, dim=0).nonzero()[:, 0]
+                if sums is None or not (torch.equal(sums.columns, columns) and sums.pairs.same(pairs)):
+                    found = _with(found, sums)
+                    sums = Sums.none(columns, pairs, theta)
+                sums.add(X, entries)
+            elif len(pairs.k):
+                whole = theta.new_zeros(D, K, D, K) if whole is None else whole
+                _add_by_pairs(X, entries, pairs, whole.permute(0, 2, 1, 3))
+            del entries  # before the next are made, or all is laid out
+        found = _with(found, sums)
+        if found is None:
+            return theta.new_zeros(D, K, D, K) if whole is None else whole
+        return found if whole is None else found.add_(whole)
 
 
 def _with(found: Tensor | None, sums: Sums | None) -> Tensor | None:
