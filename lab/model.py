@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lab.pairs import Pairs
+
 
 @dataclass(frozen=True)
 class Model(ABC):
@@ -31,6 +33,11 @@ class Model(ABC):
     @abstractmethod
     def gauss_newton(self, rows: Iterable[tuple[Tensor, Tensor]], theta: Tensor) -> Tensor:
         """Return Σ Jᵀ h J, (D, K, D, K), over blocks of rows X (n, D), with each row's logit Hessian h (n, K, K)."""
+
+    def gauss_newton_by_pairs(self, rows: Iterable[tuple[Tensor, Pairs, Tensor]], theta: Tensor) -> Tensor:
+        """Return the same of h known by its pairs of classes and their entries (Q, n)."""
+        K = theta.shape[1]
+        return self.gauss_newton(((X, pairs.whole(entries, K)) for X, pairs, entries in rows), theta)
 
     def curvature(self, X: Tensor, theta: Tensor, g: Tensor, V: Tensor) -> Tensor | None:
         """Return Σ_n,k g_nk ∇²z_nk V, (D, K); None where the model is linear in θ, whose second derivative is 0."""

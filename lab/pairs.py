@@ -65,19 +65,27 @@ class Pairs:
         """Whether `other` are these."""
         return self.closed == other.closed and torch.equal(self.k, other.k) and torch.equal(self.l, other.l)
 
+    def whole(self, entries: Tensor, K: int) -> Tensor:
+        """The h (n, K, K) that has these entries (Q, n)."""
+        return self._spread(entries.T, K).view(entries.shape[1], K, K)
+
     def blocks(self, sums: Tensor, row: Tensor, K: int, out: Tensor | None = None) -> Tensor:
         """The sums (…, Q) as blocks (D, K, D, K), (d, ·), (e, ·) out of row (D, D); the same to the bit mirrored.
 
         Args: out where they are to be laid out.
         """
-        every = (self._multiplied(sums, K) if len(self.k) <= COPYING else self._copied(sums, K)).view(-1, K)
+        every = self._spread(sums, K).view(-1, K)
         D, k = len(row), torch.arange(K, device=row.device)
         out = sums.new_empty(D, K, D, K) if out is None else out
         torch.index_select(every, 0, (row[:, None] * K + k[:, None]).flatten(), out=out.view(-1, K))
         return out
 
+    def _spread(self, sums: Tensor, K: int) -> Tensor:
+        """Each row of the sums as a block (…, K·K)."""
+        return self._multiplied(sums, K) if len(self.k) <= COPYING else self._copied(sums, K)
+
     def _multiplied(self, sums: Tensor, K: int) -> Tensor:
-        """Each row of the sums as a block (…, K·K), by a matrix of 1 and −1."""
+        """By a matrix of 1 and −1."""
         spread, q = sums.new_zeros(len(self.k), K, K), torch.arange(len(self.k), device=sums.device)
         spread[q, self.k, self.l] = spread[q, self.l, self.k] = 1
         if self.closed:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lab import pairs
 from lab.loop import Batches
 from lab.losses.softmax import Softmax
+from lab.model import Model
 from lab.models import _columns, linear
 from lab.models.linear import Linear
 from lab.pairs import Pairs
@@ -65,6 +66,23 @@ def test_both_ways_are_the_einsum(
     if forming == 0:  # by columns, where each pair is added up once
         assert torch.equal(made, made.permute(2, 3, 0, 1))
     assert torch.equal(h, h_before)
+
+
+@pytest.mark.parametrize("closed", [True, False])
+@pytest.mark.parametrize("copying", [0, 100])
+@pytest.mark.parametrize("K", [1, 4])
+def test_a_model_that_wants_whole_logit_hessians_gets_them_from_their_pairs(closed, copying, K, rng, monkeypatch):
+    monkeypatch.setattr(pairs, "COPYING", copying)
+    N, D = 30, 20
+    X, z = torch.randn(N, D, generator=rng, dtype=torch.float64), torch.randn(N, K, generator=rng, dtype=torch.float64)
+    h = Softmax().hessian(z, torch.arange(N) % K)
+    h[:, 0, 0] += 0.0 if closed else 1.0
+    these, entries = Pairs.of(h, D)
+    assert these.closed == (closed and K > 1)
+    assert torch.allclose(these.whole(entries, K), h, rtol=1e-14, atol=1e-16)
+    made = Model.gauss_newton_by_pairs(Linear(), [(X, these, entries)], X.new_zeros(D, K))
+    assert torch.allclose(made, torch.einsum("nd,nkl,ne->dkel", X, h, X), rtol=1e-12, atol=1e-12)
+    assert these.whole(entries[:, :0], K).shape == (0, K, K)
 
 
 def test_rows_that_do_not_sum_to_zero_keep_their_own_diagonal(rng):

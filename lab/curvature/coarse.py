@@ -77,14 +77,14 @@ def _logit_hessians(curvature: Curvature, there: Coordinates, z: Tensor, y: Tens
 
 def _by_rows(curvature: Curvature, there: Coordinates, divisor: float) -> Tensor:
     """H₀/scale out of X, a block of rows at a time."""
-    problem, theta, pair = curvature.problem, curvature.theta, pairs.places(there.classes, curvature.theta.device)
+    problem, theta, (k, l) = curvature.problem, curvature.theta, pairs.upper(there.classes, curvature.theta.device)
 
-    def rows() -> Iterator[tuple[Tensor, Tensor]]:
+    def rows() -> Iterator[tuple[Tensor, Pairs, Tensor]]:
         for X, y in problem.blocks(width=theta.shape[1] ** 2, least=1024):
             entries = _logit_hessians(curvature, there, problem.model.forward(X, theta), y).div_(divisor)
-            yield X.T.index_select(0, there.columns).to(SINGLE).T, entries[pair].permute(2, 0, 1)
+            yield X.T.index_select(0, there.columns).to(SINGLE).T, *Pairs.seen(k, l, entries)
 
-    H = problem.model.gauss_newton(rows(), theta.new_empty(len(there.columns), there.classes, dtype=SINGLE))
+    H = problem.model.gauss_newton_by_pairs(rows(), theta.new_empty(len(there.columns), there.classes, dtype=SINGLE))
     return H.view(there.order, there.order)
 
 

@@ -67,7 +67,8 @@ class Sums:
             starts += range(first - start, last - start, r - start)
             first = last
         i, base = torch.arange(r, device=self.columns.device), self.columns.new_tensor(starts)
-        made = base[torch.minimum(i[:, None], i)] + torch.maximum(i[:, None], i)
+        made = base[:, None] + i
+        made = torch.where(i[:, None] <= i, made, made.T)
         if r == D:
             return made
         row = self.columns.new_full((D, D), len(self.total) - 1)

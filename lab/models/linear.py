@@ -53,15 +53,19 @@ class Linear(Model):
         return (g.T @ X).T
 
     def gauss_newton(self, rows: Iterable[tuple[Tensor, Tensor]], theta: Tensor) -> Tensor:
-        """Σ Jᵀ h J, (D, K, D, K): block (k, l) is Xᵀ diag(h_kl) X for every pair, those with l < k as a mirror."""
+        """Σ Jᵀ h J, (D, K, D, K): block (k, l) is Xᵀ diag(h_kl) X."""
+        D = theta.shape[0]
+        # h.pop(): once its entries are there, which are half as much, nothing holds h.
+        return self.gauss_newton_by_pairs(((X, *Pairs.of(h.pop(), D)) for X, *h in rows), theta)
+
+    def gauss_newton_by_pairs(self, rows: Iterable[tuple[Tensor, Pairs, Tensor]], theta: Tensor) -> Tensor:
+        """The same for every pair of classes, those with l < k as a mirror."""
         (D, K), sums = theta.shape, None
         found: Tensor | None = None
         whole: Tensor | None = None  # what is added up by pairs
-        for X, h in rows:
-            pairs, entries = Pairs.of(h, D)
-            del h  # whoever makes it drops it too: the entries are half as much
+        for X, pairs, entries in rows:
             if len(pairs.k) * (2 * FORMING + D) > D * FORMING:
-                columns = torch.linalg.vector_norm(X, 1, dim=0).nonzero()[:, 0]
+                columns = X.abs().amax(dim=0).nonzero()[:, 0]
                 if sums is None or not (torch.equal(sums.columns, columns) and sums.pairs.same(pairs)):
                     found = _with(found, sums)
                     sums = Sums.none(columns, pairs, theta)
