@@ -178,9 +178,14 @@ class Loss(Derivation):
         """Return δ (N,) with e^{−δ} h(z) ⪯ h(z + v) ⪯ e^δ h(z) for every z; v (N, K) is how each row's logits move.
 
         With M-self-concordance f(t) = uᵀh(z + tv)u has |f′| ≤ M max|v| f, so log f moves by at most M max|v|. What a
-        loss returns in its place must be a seminorm of v: δ(a + b) ≤ δ(a) + δ(b) and δ(ca) = |c| δ(a).
+        loss returns in its place must be smaller, and a seminorm of v: δ(a + b) ≤ δ(a) + δ(b) and δ(ca) = |c| δ(a).
         """
         return self.self_concordance * v.abs().amax(dim=1)
+
+    @property
+    def drift_norm(self) -> float:
+        """c with δ(v) ≤ c ‖v‖ for every v: how far the logits move bounds the drift without a look at each."""
+        return self.self_concordance
 
     def peak(self, K: int) -> float | None:
         """Return c with h(z) ⪯ c max diag h(0) I for every row's Hessian at every z (K,); None where none is known."""

@@ -83,6 +83,8 @@ class Session:
         self._lockstep = self._begin_lockstep(state.get("lockstep"))
         self._memories: dict[str, dict[str, Any]] = state.get("memories", {})
         self._panel = Panel(experiment)
+        # Those that look at what others found come last; sorted keeps the order of the rest.
+        self._probes = sorted(experiment.probes.items(), key=lambda item: item[1].last)
         self._last_finite: Step | None = None
 
     def train(self, stop: Stop) -> Status:
@@ -117,8 +119,7 @@ class Session:
         """Measure and record a step; return the name of the probe whose failed check asks to stop, or nothing."""
         readings, halted_by = self._basics(step), ""
         self._memories_before = {name: dict(memory) for name, memory in self._memories.items()}
-        # Those that look at what others found come last; sorted keeps the order of the rest.
-        for name, probe in sorted(self._experiment.probes.items(), key=lambda item: item[1].last):
+        for name, probe in self._probes:
             if probe.due(step):
                 found = probe.measure(replace(step, memory=self._memories.setdefault(name, {})))
                 readings |= found

@@ -9,7 +9,7 @@ import torch
 
 from lab import spectrum
 from lab.curvature import bounds, coarse, structure, tracking
-from lab.curvature.bounds import Enclosure
+from lab.curvature.bounds import Band, Enclosure
 from lab.curvature.operator import Curvature
 from lab.loss import Loss
 from lab.losses.sigmoid import Sigmoid
@@ -111,9 +111,9 @@ def test_logits_that_are_nothing_but_rounding_leave_intervals_that_hold(loss, si
 
 def test_an_interval_without_end_is_as_wide_as_can_be():
     one = torch.ones(1, dtype=torch.float64)
-    moved = Enclosure(one, 2 * one).moved(800.0, 0.0)
+    moved = Enclosure(one, 2 * one).band.moved(800.0, 0.0)
     assert moved.width == math.inf
-    assert moved.below(3.0).width < math.inf
+    assert moved.below(3.0).upper == [3.0]
 
 
 def test_what_has_not_moved_keeps_its_bounds_to_the_bit():
@@ -190,12 +190,10 @@ def test_a_step_whose_logits_overflow_moves_an_enclosure_outward():
     there = theta.clone()
     there[-2:] = torch.tensor([[1e21], [-1e21]])  # logits of ∞ − ∞
     curvature = Curvature(problem, theta)
-    for delta in (curvature.log_change(there), curvature.log_change_at_most(there)):
-        moved = Enclosure(torch.ones(2, dtype=torch.float64), torch.full((2,), 2.0, dtype=torch.float64)).moved(
-            delta, 0
-        )
-        assert (moved.lower <= 0).all()
-        assert (moved.upper == math.inf).all()
+    for bound in (curvature.log_change, curvature.log_change_at_most, curvature.log_change_by_length):
+        moved = Band([1.0, 1.0], [2.0, 2.0]).moved(bound(there), 0.0)
+        assert max(moved.lower) <= 0
+        assert min(moved.upper) == math.inf
 
 
 def test_where_nothing_is_known_no_value_is_told():

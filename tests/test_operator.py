@@ -142,6 +142,7 @@ def test_drift_bounds_how_far_the_hessian_moves_however_far_the_logits_do(name, 
             moved = (after[seen] / before[seen]).log().abs()
             assert (moved <= loss.drift(v)[seen] + 1e-9).all()
             assert (loss.drift(v) <= super(type(loss), loss).drift(v) * (1 + 1e-12)).all()
+            assert (loss.drift(v) <= loss.drift_norm * v.norm(dim=1) * (1 + 1e-12)).all()
 
 
 def test_softmax_s_factor_is_exact_where_a_class_has_next_to_no_mass():

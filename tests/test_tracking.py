@@ -21,9 +21,10 @@ def truth(curvature):
     return found.values, found.radius
 
 
-def holds(enclosure, values, radius):
-    k = len(enclosure.lower)
-    return bool((enclosure.lower <= values[:k] + radius).all() and (enclosure.upper >= values[:k] - radius).all())
+def holds(found, values, radius):
+    lower, upper = (torch.as_tensor(ends, dtype=torch.float64) for ends in (found.lower, found.upper))
+    k = len(lower)
+    return bool((lower <= values[:k] + radius).all() and (upper >= values[:k] - radius).all())
 
 
 def descend(problem, theta, steps, lr):
@@ -117,8 +118,10 @@ def test_the_last_intervals_moved_by_the_bound_hold_at_later_steps(ridge, free, 
     known = tracking.track(first, 4, 1e-8)
     widths = []
     for theta in thetas:
-        for delta in (first.log_change(theta), first.log_change_at_most(theta)):
-            moved = known.enclosure.moved(delta, structure.uniform_ridge(first))
+        deltas = [bound(theta) for bound in (first.log_change, first.log_change_at_most, first.log_change_by_length)]
+        assert deltas == sorted(deltas)
+        for delta in deltas:
+            moved = known.enclosure.band.moved(delta, structure.uniform_ridge(first))
             assert holds(moved, *truth(Curvature(problem, theta)))
         widths.append(moved.width)
     assert widths[0] <= 1e-8 < widths[1]
@@ -237,6 +240,19 @@ def test_steps_between_measurements_have_intervals(tiny, tmp_path):
         assert ("curvature/lambda_1" in row) == (row["step"] % 5 == 0)
         assert row["curvature/lambda_2/lower"] <= row["curvature/lambda_2/upper"]
         assert math.isfinite(row["curvature/lambda_2/upper"])
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_change_bounded_by_way_of_an_anchor_is_a_little_larger_and_costs_few_looks(back, rng, monkeypatch):
+    problem, theta = make_problem(rng, N=60, D=12, K=4)
+    walk = list(descend(problem, theta, 200, 0.01))
+    there, memory, looks, closer = Curvature(problem, theta), {}, [], Curvature.log_change_at_most
+    monkeypatch.setattr(Curvature, "log_change_at_most", lambda self, at: looks.append(1) or closer(self, at))
+    for at in [*walk, *walk[::-1]] if back else walk:
+        delta = SpectrumProbe()._change(there, at, memory)
+        assert there.log_change(at) <= delta
+        assert back or delta <= 1.2 * closer(there, at)
+    assert back or len(looks) / 2 < 60
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

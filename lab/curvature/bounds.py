@@ -44,6 +44,30 @@ class Ceiling:
 
 
 @dataclass(frozen=True)
+class Band:
+    """λ_j is in [lower[j], upper[j]], as plain numbers: a few, of which tensors would make more work than there is."""
+
+    lower: list[float]
+    upper: list[float]
+
+    @property
+    def width(self) -> float:
+        """The widest interval, relative to the largest end in magnitude; 0 where all are zero, ∞ where an end is."""
+        size = max(map(abs, self.lower + self.upper))
+        if size == math.inf:
+            return math.inf
+        return max(b - a for a, b in zip(self.lower, self.upper, strict=True)) / size if size else 0.0
+
+    def moved(self, delta: float, ridge: float) -> "Band":
+        """The band of H′ with e^{−δ}H₀ ⪯ H₀′ ⪯ e^δ H₀ for H = H₀ + ridge·I."""
+        return Band(_raised(self.lower, -delta, ridge), _raised(self.upper, delta, ridge))
+
+    def below(self, trace: float) -> "Band":
+        """The band of an H with no negative eigenvalue, whose trace is at most `trace`: λ_j ≤ trace/j."""
+        return replace(self, upper=[min(end, trace / j) for j, end in enumerate(self.upper, start=1)])
+
+
+@dataclass(frozen=True)
 class Enclosure:
     """λ_j is in [lower[j], upper[j]], each (k,) in float64; `chance` is the probability that an upper end fails."""
 
@@ -58,21 +82,13 @@ class Enclosure:
 
     @property
     def width(self) -> float:
-        """The widest interval, relative to the largest end in magnitude; 0 where all are zero, ∞ where an end is."""
-        lower, upper = self.lower.tolist(), self.upper.tolist()
-        size = max(map(abs, lower + upper))
-        if size == math.inf:
-            return math.inf
-        return max(b - a for a, b in zip(lower, upper, strict=True)) / size if size else 0.0
+        """How wide its band is."""
+        return self.band.width
 
-    def moved(self, delta: float, ridge: float) -> "Enclosure":
-        """The enclosure of H′ with e^{−δ}H₀ ⪯ H₀′ ⪯ e^δ H₀ for H = H₀ + ridge·I."""
-        return Enclosure(raised(self.lower, -delta, ridge), raised(self.upper, delta, ridge), self.chance)
-
-    def below(self, trace: float) -> "Enclosure":
-        """The enclosure of an H with no negative eigenvalue, whose trace is at most `trace`: λ_j ≤ trace/j."""
-        j = torch.arange(1, len(self.upper) + 1, dtype=self.upper.dtype)
-        return replace(self, upper=torch.minimum(self.upper, trace / j))
+    @property
+    def band(self) -> Band:
+        """The same as plain numbers."""
+        return Band(self.lower.tolist(), self.upper.tolist())
 
 
 @dataclass(frozen=True)
@@ -99,17 +115,18 @@ class Majorant:
 
 def raised(values: Tensor, delta: float, ridge: float = 0.0) -> Tensor:
     """(λ − ρ)e^δ + ρ, rounded outward in the direction of δ; below ρ, where only rounding can be, e^{−δ} is used."""
+    return torch.tensor(_raised(values.tolist(), delta, ridge), dtype=torch.float64) if delta else values
+
+
+def _raised(values: list[float], delta: float, ridge: float) -> list[float]:
     if not delta:
         return values
     up, down = _exp(delta), _exp(-delta)
     slack = math.copysign(8 * sys.float_info.epsilon, delta)
-    # They are a few numbers: each operation on a tensor would cost as much as all of this.
-    above = [(value, value - ridge) for value in values.tolist()]
-    moved = [
+    return [
         (over * (up if over > 0 else down) if over else 0.0) + ridge + slack * (abs(value) + abs(ridge))
-        for value, over in above
+        for value, over in [(value, value - ridge) for value in values]
     ]
-    return torch.tensor(moved, dtype=torch.float64)
 
 
 def times(values: Tensor, by: float, up: bool) -> Tensor:

@@ -14,7 +14,7 @@ Block      (k, l) of H₀: Xᵀ diag(h_kl) X/N, (D, D)
 Change     With δ the largest drift of a row's logits between θ and θ + Δ (`Loss.drift`), z being linear in θ,
            e^{−δ} H₀(θ) ⪯ H₀(θ + Δ) ⪯ e^δ H₀(θ)   (Bach, Electron. J. Statist. 4 (2010), prop. 1 and its proof).
            A drift is a seminorm and z_n moves by Σ_d X_nd Δ_d, so that δ_n ≤ Σ_d |X_nd| δ(Δ_d) ≤ ‖x_n‖ ‖(δ(Δ_d))_d‖:
-           a bound for all rows at once at the price of looking at Δ.
+           a bound for all rows at once at the price of looking at Δ; or, with δ(v) ≤ c‖v‖, at that of ‖Δ‖: ‖x_n‖ c ‖Δ‖.
 
 Rounding of a product: |δ(HV)| ≤ (γ_N + γ_D + e) G|V| entrywise with G = Σ_n (r_n ⊗ |x_n|)(r_n ⊗ |x_n|)ᵀ/N and
 r² = h_kk + p_k as in `lab.rounding`, so that its 2-norm is at most (γ_N + γ_D + e) tr G for a unit direction.
@@ -207,21 +207,27 @@ class Curvature:
             return math.inf
         move, loss, forward = theta - self.theta, self.problem.loss, self.problem.model.forward
         drifts = [loss.drift(forward(X, move)) for X, _ in self.problem.blocks()]
-        return self._rounded_up(float(torch.cat(drifts).max()), move) if drifts else 0.0
+        return self._rounded_up(float(torch.cat(drifts).max()), _size(move), len(move)) if drifts else 0.0
 
     def log_change_at_most(self, theta: Tensor) -> float:
         """A larger δ than `log_change`, from Δ = theta − self.theta alone: that of the longest row, were it in line."""
         if not self.problem.model.is_linear:
             return math.inf
         move = theta - self.theta
-        return self._rounded_up(self.problem.longest_row * float(self.problem.loss.drift(move).norm()), move)
+        delta = self.problem.longest_row * _size(self.problem.loss.drift(move))
+        return self._rounded_up(delta, _size(move), len(move))
 
-    def _rounded_up(self, delta: float, move: Tensor) -> float:
-        # Δ's entries round, and so do the products with them; δ moves by no more than twice what its logits do.
-        D = self.theta.shape[0]
-        slack = 1 + 8 * gamma(D + 8, self.theta.dtype)
-        error = 4 * gamma(D + 2, move.dtype) * self.problem.longest_row
-        found = delta * slack + error * float(torch.linalg.vector_norm(move))
+    def log_change_by_length(self, theta: Tensor) -> float:
+        """A δ larger still, from ‖theta − self.theta‖: for next to nothing."""
+        if not self.problem.model.is_linear:
+            return math.inf
+        size = _size(theta - self.theta)
+        return self._rounded_up(self.problem.longest_row * self.problem.loss.drift_norm * size, size, self.P)
+
+    def _rounded_up(self, delta: float, size: float, summed: int) -> float:
+        # Δ's entries round, and so do the sums of them; δ moves by no more than twice what its logits do.
+        n = gamma(summed + 8, self.theta.dtype)
+        found = delta * (1 + 8 * n) + 4 * n * self.problem.longest_row * size
         return math.inf if math.isnan(found) else found  # what overflows says nothing
 
     @cached_property
@@ -295,3 +301,7 @@ class Curvature:
     def _needs_linear(self, what: str) -> None:
         if not self.problem.model.is_linear:
             raise ValueError(f"{what} of the Hessian is known for models that are linear in θ")
+
+
+def _size(move: Tensor) -> float:
+    return float(torch.linalg.vector_norm(move))

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from lab.curvature import bounds, krylov, plan
-from lab.curvature.bounds import Ceiling, Enclosure, Majorant
+from lab.curvature.bounds import Band, Ceiling, Enclosure, Majorant
 from lab.curvature.coordinates import Coordinates
 from lab.curvature.operator import Curvature
 from lab.curvature.search import Search, highest, most
@@ -50,7 +50,7 @@ class Tracked:
         """All of it as tensors and numbers, for a checkpoint."""
         nested = ("enclosure", "ceiling", "majorant")
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in nested}
-        bounds = {"lower": self.enclosure.lower, "upper": self.enclosure.upper, "chance": self.enclosure.chance}
+        bounds = {**vars(self.enclosure.band), "chance": self.enclosure.chance}
         proof = None if self.majorant is None else vars(self.majorant)
         return {
             **plain,
@@ -63,11 +63,12 @@ class Tracked:
     @staticmethod
     def of(state: Mapping[str, Any], like: Tensor) -> "Tracked":
         """What `state` saved, on `like`'s device."""
-        vectors, proof = state["vectors"], state["proof"]
+        vectors, proof, band = state["vectors"], state["proof"], band_of(state)
+        lower, upper = (torch.tensor(ends, dtype=torch.float64) for ends in (band.lower, band.upper))
         return Tracked(
             state["theta"].to(like),
             state["values"],
-            enclosure_of(state),
+            Enclosure(lower, upper, state["chance"]),
             Ceiling(state["ceiling"], state["ceiling_chance"]),
             None if vectors is None else vectors.to(like),
             state["settled"],
@@ -92,9 +93,9 @@ class Tracked:
         )
 
 
-def enclosure_of(state: Mapping[str, Any]) -> Enclosure:
-    """What `Tracked.state` saved of the enclosure, which is all that a step needs that measures nothing."""
-    return Enclosure(state["lower"], state["upper"], state["chance"])
+def band_of(state: Mapping[str, Any]) -> Band:
+    """What `Tracked.state` saved of the intervals, which is all that a step needs that measures nothing."""
+    return Band([float(end) for end in state["lower"]], [float(end) for end in state["upper"]])
 
 
 def track(curvature: Curvature, k: int, tolerance: float, before: Tracked | None = None, seed: int = 0) -> Tracked:

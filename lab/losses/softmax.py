@@ -84,6 +84,7 @@ class Softmax(Loss):
 
     self_bound: ClassVar[float] = 2.0
     ignores_shift: ClassVar[bool] = True
+    drift_norm: ClassVar[float] = 2**0.5  # max v − min v = (e_i − e_j)ᵀv
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,12 +24,14 @@ from torch import Tensor
 
 from lab import spectrum
 from lab.curvature import bounds, plan, structure, tracking
-from lab.curvature.bounds import Enclosure
+from lab.curvature.bounds import Band, Enclosure
 from lab.curvature.operator import Curvature
 from lab.curvature.search import most
 from lab.curvature.tracking import Tracked
 from lab.probe import Probe, Reading, Step
 from lab.problem import Problem
+
+LEFT = 0.1  # of a change, what may be bounded by ‖Δ‖, which is up to a few times as much
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class SpectrumProbe(Probe):
         known = "values" in step.memory and problem is step.full
         if known and not self._asks(step):
             moved, delta = self._carried(problem, step)
-            step.seen["lambda_1_lower"] = float(moved.lower[0])
+            step.seen["lambda_1_lower"] = moved.lower[0]
             if self.every != "auto" or moved.width <= self.tolerance:
                 return {**_bands(moved), "curvature/change": delta}
         if not self._asks(step) and self.every != "auto":
@@ -68,29 +70,40 @@ class SpectrumProbe(Probe):
         """Whether this step is to be measured whatever is known."""
         return step.after is None or (isinstance(self.every, int) and step.t % self.every == 0)
 
-    def _carried(self, problem: Problem, step: Step) -> tuple[Enclosure, float]:
-        """The last enclosure, moved: by a bound from θ alone and, where that is too much and can be paid, from rows.
+    def _carried(self, problem: Problem, step: Step) -> tuple[Band, float]:
+        """The last intervals, moved: by a bound from θ alone and, where that is too much and can be paid, from rows.
 
         A pass over the rows is less than the step itself takes at full batch, and far less than measuring does; it is
         remembered, so that the next steps are bounded from there. What that leaves wide is held below what the trace
         allows, which the exponential of a long step is beyond by decades.
         """
-        memory = step.memory
-        there, last = Curvature(problem, memory["theta"].to(step.theta)), tracking.enclosure_of(memory)
-        delta = there.log_change_at_most(step.theta)
-        if "anchor" in memory:
-            near = Curvature(problem, memory["anchor"].to(step.theta)).log_change_at_most(step.theta)
-            delta = min(delta, memory["anchor_change"] + near)
+        memory, theta = step.memory, step.theta
+        there, last = Curvature(problem, memory["theta"].to(theta)), tracking.band_of(memory)
+        delta = self._change(there, theta, memory)
         ridge, exactly = structure.uniform_ridge(there), self.every == "auto" or step.problem is problem
         moved = last.moved(delta, ridge)
         if exactly and moved.width > self.tolerance:
-            delta = min(delta, there.log_change(step.theta))
-            memory.update(anchor=step.theta.clone(), anchor_change=delta)
+            delta = min(delta, there.log_change(theta))
+            memory.update(anchor=theta.clone(), anchor_change=delta)
             moved = last.moved(delta, ridge)
         if step.problem is problem and problem.model.is_linear and moved.width > self.tolerance:
             trace = most(step.curvature)
             moved = moved.below(trace) if math.isfinite(trace) else moved
         return moved, delta
+
+    def _change(self, there: Curvature, theta: Tensor, memory: dict[str, Any]) -> float:
+        """δ from `there`, by way of an anchor: a θ to which it is known, and from which ‖Δ‖ bounds what is left of it.
+
+        Where that is more than a small part of it the anchor is moved here, at the price of a closer look at Δ.
+        """
+        near = Curvature(there.problem, memory.get("anchor", there.theta).to(theta))
+        known, left = float(memory.get("anchor_change", 0.0)), near.log_change_by_length(theta)
+        if left <= LEFT * (known + left):
+            return known + left
+        delta = min(there.log_change_at_most(theta), known + near.log_change_at_most(theta))
+        if delta < math.inf:
+            memory.update(anchor=theta.clone(), anchor_change=delta)
+        return delta
 
     def _measured(self, problem: Problem, step: Step, before: Tracked | None) -> Mapping[str, Reading]:
         curvature = step.curvature if problem is step.full else Curvature(problem, step.theta)
@@ -108,7 +121,7 @@ class SpectrumProbe(Probe):
         if problem is step.full:
             step.memory.update(found.state())
             step.seen["lambda_1_lower"] = float(found.enclosure.lower[0])
-        readings |= {**_bands(found.enclosure), "curvature/method": way.why}
+        readings |= {**_bands(found.enclosure.band), "curvature/method": way.why}
         readings["curvature/trace"] = curvature.trace
         known = "curvature/lambda_1" in readings
         if known and float(found.values[0]) > 0:
@@ -180,10 +193,8 @@ def _numbered(name: str, values: Tensor) -> dict[str, Any]:
     return {f"curvature/{name}_{i}": value for i, value in enumerate(values.tolist(), start=1)}
 
 
-def _bands(enclosure: Enclosure) -> dict[str, Any]:
-    pairs = zip(enclosure.lower.tolist(), enclosure.upper.tolist(), strict=True)
-    return {
-        f"curvature/lambda_{i}/{end}": value
-        for i, both in enumerate(pairs, start=1)
-        for end, value in zip(("lower", "upper"), both, strict=True)
-    }
+def _bands(band: Band) -> dict[str, Any]:
+    found = {}
+    for i, (lower, upper) in enumerate(zip(band.lower, band.upper, strict=True), start=1):
+        found[f"curvature/lambda_{i}/lower"], found[f"curvature/lambda_{i}/upper"] = lower, upper
+    return found
