@@ -64,7 +64,8 @@ class TensorBoard(AppendedFile):
         values = event.summary.value
         for tag, reading in readings.items():
             if isinstance(reading, int | float):
-                for name, number in self._numbers(tag, reading, readings):
+                values.add(tag=tag, simple_value=reading)  # which becomes a float32
+                for name, number in self._beside(tag, reading, readings):
                     values.add(tag=name, simple_value=number)
             elif isinstance(reading, Histogram):
                 values.append(summary.histogram(tag, reading))
@@ -84,13 +85,11 @@ class TensorBoard(AppendedFile):
         """Say how the run ended, at its last step: whoever goes on from there purges it."""
         self._show(step, [summary.session_end(well, time.time())])
 
-    def _numbers(self, tag: str, number: float, row: Readings) -> Iterator[tuple[str, float]]:
-        """A number, which becomes a float32, and those that are shown beside it."""
-        yield tag, number
-        if tag in self._banded:
-            yield from _middle(tag, number, row, self._known)
-        elif not tag.endswith((_LOWER, _UPPER)):
-            yield from _for_the_eye(tag, number, row)
+    def _beside(self, tag: str, number: float, row: Readings) -> Iterable[tuple[str, float]]:
+        """The numbers that are shown beside one."""
+        if tag.endswith((_LOWER, _UPPER)):
+            return _middle(tag, number, row, self._known) if tag in self._banded else ()
+        return _for_the_eye(tag, number, row)
 
     def _show(self, step: int, values: Sequence[Any]) -> None:
         event = self._events.Event(wall_time=time.time(), step=step)

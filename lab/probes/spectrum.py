@@ -100,7 +100,9 @@ class SpectrumProbe(Probe):
         known, left = float(memory.get("anchor_change", 0.0)), near.log_change_by_length(theta)
         if left <= LEFT * (known + left):
             return known + left
-        delta = min(there.log_change_at_most(theta), known + near.log_change_at_most(theta))
+        delta = there.log_change_at_most(theta)
+        if known + left < delta:
+            delta = known + near.log_change_at_most(theta)
         if delta < math.inf:
             memory.update(anchor=theta.clone(), anchor_change=delta)
         return delta
