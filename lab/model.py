@@ -7,6 +7,7 @@ pullback (Jᵀ g), and for models that are not linear in θ the curvature term �
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,6 +18,10 @@ from lab.pairs import Pairs
 @dataclass(frozen=True)
 class Model(ABC):
     """Logits z (N, K) of rows X (N, D) and parameters θ (D, K); J is ∂z/∂θ."""
+
+    # Whether z = Xθ and nothing else: any number of columns of V or g may then be given, and what is known of a
+    # Hessian beyond its entries rests on it (certified eigenvalues, their change, null directions).
+    is_product: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, X: Tensor, theta: Tensor) -> Tensor:
@@ -42,11 +47,6 @@ class Model(ABC):
     def curvature(self, X: Tensor, theta: Tensor, g: Tensor, V: Tensor) -> Tensor | None:
         """Return Σ_n,k g_nk ∇²z_nk V, (D, K); None where the model is linear in θ, whose second derivative is 0."""
         return None
-
-    @property
-    def is_linear(self) -> bool:
-        """Whether z is linear in θ: `curvature` is then not there, and any number of columns of V or g may be given."""
-        return type(self).curvature is Model.curvature
 
     def dependent(self, X: Tensor) -> int:
         """Return how many columns of X depend linearly on the others: each leaves K directions of θ unseen."""

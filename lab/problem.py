@@ -118,7 +118,7 @@ class Problem:
         blocks = self.blocks(width=K * K, least=1024)
         rows = ((X, self.loss.hessian(self.model.forward(X, theta), y)) for X, y in blocks)
         H = self.model.gauss_newton(rows, theta)
-        H = H.view(D * K, D * K).div_(self.divisor)
+        H = H.reshape(D * K, D * K).div_(self.divisor)
         if self._bends:
             H += self._bending(theta)
         if self.ridge:
@@ -137,17 +137,24 @@ class Problem:
 
     @cached_property
     def row_squares(self) -> Tensor:
-        """‖x_n‖², (N,)."""
-        return torch.cat([self.X.new_zeros(0), *(X.square().sum(dim=1) for X, _ in self.blocks())])
+        """‖x_n‖², (N,), in double precision: squares of single underflow at 1e-23 already."""
+        rows = [X.double().square().sum(dim=1) for X, _ in self.blocks()]
+        return torch.cat([self.X.new_zeros(0, dtype=torch.float64), *rows])
 
     @cached_property
     def heaviest(self) -> float:
-        """Σ_n (4 tr h_n + 1)(1 + ‖x_n‖)²/M with h_n at z = 0, where no weight is hidden by saturation; 0 if X is."""
+        """Σ_n (w_n + 1)(1 + ‖x_n‖)²/M, w_n = 4 tr h_n at z = 0, where no weight is hidden by saturation; 0 if X is.
+
+        Where `Loss.peak` says that h may be larger than that somewhere, w_n is what it may be.
+        """
         if not len(self.columns):
             return 0.0
         at_zero = [self.loss.diagonal(X.new_zeros(len(X), self.shape[1]), y) for X, y in self.blocks()]
-        weights = 4 * torch.cat(at_zero).double().sum(dim=1) + 1
-        return float(weights @ (1 + self.row_squares.double().sqrt()).square()) / self.divisor
+        h = torch.cat(at_zero).double()
+        weights, peak = 4 * h.sum(dim=1), self.loss.peak(self.shape[1]) or 0.0
+        if peak > 4:  # the largest of h_kk is no more than their sum
+            weights = torch.maximum(weights, peak * h.amax(dim=1))
+        return float((weights + 1) @ (1 + self.row_squares.sqrt()).square()) / self.divisor
 
     @cached_property
     def longest_row(self) -> float:
@@ -157,7 +164,10 @@ class Problem:
     @cached_property
     def columns(self) -> Tensor:
         """Which of X's columns are not 0 in every row, (r,): no other has a part in a linear model's curvature."""
-        return self.X.count_nonzero(dim=0).nonzero()[:, 0]
+        seen = torch.zeros(self.X.shape[1], dtype=torch.bool, device=self.X.device)
+        for X, _ in self.blocks():
+            seen |= X.abs().amax(dim=0) != 0
+        return seen.nonzero()[:, 0]
 
     @cached_property
     def products(self) -> Tensor | None:
@@ -166,7 +176,7 @@ class Problem:
         What a linear model's curvature has of X, whatever θ is: kept, it spares forming it anew at every step.
         """
         r, single = len(self.columns), torch.float32
-        if not self.model.is_linear or self.N * r * (r + 1) // 2 * single.itemsize > KEPT_BYTES:
+        if not self.model.is_product or self.N * r * (r + 1) // 2 * single.itemsize > KEPT_BYTES:
             return None
         X, (d, e) = self.X.T[self.columns].to(single), pairs.upper(r, self.X.device)
         return X[d].mul_(X[e])
@@ -181,7 +191,7 @@ class Problem:
         """
         X = self.X if not self.ridge else self.X[:, self.mask[:, 0] == 0]
         D, K = X.shape[1], self.shape[1]
-        if D == 0:
+        if D == 0 or not self.model.is_product:
             return []
         lost = self.model.dependent(X)
         blind, why = self.loss.flat(K)
@@ -196,7 +206,7 @@ class Problem:
         to: V is flat where every (XV)_n is something that no row sees. Of A the lower triangle is read, as whoever
         decomposes it does: with the upper one's rounding in it, the lower triangle of Q A Q would not be flat.
         """
-        if not self.model.is_linear:
+        if not self.model.is_product:
             return A
         (D, K), (free, R, S) = self.shape, self._sloped
         A = (A.tril() + A.tril(-1).T).view(D, K, D * K)
@@ -210,7 +220,7 @@ class Problem:
         """The rank of Q: how many directions are not flat at every θ."""
         (D, K), (free, R, S) = self.shape, self._sloped
         held = D - int(free.sum())
-        return held * K + round(float(R.trace() * S.trace())) if self.model.is_linear else D * K
+        return held * K + round(float(R.trace() * S.trace())) if self.model.is_product else D * K
 
     @cached_property
     def _sloped(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -228,7 +238,7 @@ class Problem:
 
     def _logits_and_push(self, X: Tensor, theta: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
         """z and JV, each (N, K)."""
-        if not self.model.is_linear:
+        if not self.model.is_product:
             return self.model.forward(X, theta), self.model.pushforward(X, theta, V)
         # z = Jθ, and one product takes less than two.
         both = self.model.pushforward(X, theta, torch.cat([theta, V], dim=1))

@@ -104,7 +104,7 @@ def hessian_bound(problem: Problem, theta: Tensor) -> Tensor:
         (block.X_abs, (block.e + n)[:, :, None] * block.s[:, :, None] * block.s[:, None, :])
         for block in _blocks(problem, theta, width=K * K, least=1024)
     )
-    bound = problem.model.gauss_newton(rows, theta).view(D * K, D * K) / problem.divisor
+    bound = problem.model.gauss_newton(rows, theta).reshape(D * K, D * K) / problem.divisor
     bound += _underflow(problem, theta.dtype)
     bound.diagonal().add_(_ridge_rounding(problem, torch.ones_like(theta)).reshape(-1))
     return bound

@@ -167,6 +167,19 @@ def test_a_change_of_the_hessian_moves_no_eigenvalue_out_of_its_interval(rng):
         assert Ceiling(before).moved(delta, 0.3).at(2) >= float(after[1]) - margin
 
 
+def test_a_moved_end_is_rounded_outward(rng):
+    for _ in range(300):
+        values = (10 * torch.randn(4, generator=rng, dtype=F64)).tolist()
+        delta, ridge = 30 * float(torch.rand((), generator=rng)), float(torch.rand((), generator=rng))
+        moved = Band(values, values).moved(delta, ridge)
+        with mpmath.workdps(40):
+            for value, lower, upper in zip(values, moved.lower, moved.upper, strict=True):
+                over = mpmath.mpf(value) - mpmath.mpf(ridge)
+                ends = sorted(over * mpmath.exp(side * mpmath.mpf(delta)) + mpmath.mpf(ridge) for side in (-1, 1))
+                assert lower <= ends[0]
+                assert upper >= ends[1]
+
+
 @pytest.mark.parametrize("delta", [800.0, math.inf])
 def test_a_change_too_large_for_numbers_leaves_an_interval_that_says_nothing(delta):
     values = torch.tensor([2.0, 0.5], dtype=torch.float64)

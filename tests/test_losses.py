@@ -158,3 +158,15 @@ def test_a_class_without_a_row_cannot_be_balanced():
 def test_class_weight_may_be_listed_too_and_any_sequence_will_do():
     assert Softmax(class_weight=[1, 2]) == Softmax(weight=torch.tensor([1.0, 2.0]))
     assert hash(Softmax(weight=[1, 2])) == hash(Softmax(weight=(1.0, 2.0)))
+
+
+def test_each_entry_of_the_hessian_is_exact_relative_to_what_it_may_be(loss, rng):
+    unit = torch.finfo(torch.float32).eps / 2
+    for z, y in loss.examples(rng):
+        z = z.float()
+        h = loss.hessian(z, y.float() if y.is_floating_point() else y).double()
+        true = loss.hessian(z.double(), y)
+        size = true.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
+        c = 8 + z.shape[1] + 2 * float(z.abs().max()) if len(z) else 0.0
+        allowed = c * unit * size[:, :, None] * size[:, None, :] + 4 * torch.finfo(torch.float32).tiny
+        assert bool(((h - true).abs() <= allowed).all())

@@ -62,6 +62,10 @@ class Band:
         """The band of H′ with e^{−δ}H₀ ⪯ H₀′ ⪯ e^δ H₀ for H = H₀ + ridge·I."""
         return Band(_raised(self.lower, -delta, ridge), _raised(self.upper, delta, ridge))
 
+    def above(self, floor: float) -> "Band":
+        """The band of an H that has no eigenvalue below `floor`."""
+        return replace(self, lower=[max(end, floor) for end in self.lower])
+
     def below(self, trace: float) -> "Band":
         """The band of an H with no negative eigenvalue, whose trace is at most `trace`: λ_j ≤ trace/j."""
         return replace(self, upper=[min(end, trace / j) for j, end in enumerate(self.upper, start=1)])
@@ -123,10 +127,9 @@ def _raised(values: list[float], delta: float, ridge: float) -> list[float]:
         return values
     up, down = _exp(delta), _exp(-delta)
     slack = math.copysign(8 * sys.float_info.epsilon, delta)
-    return [
-        (over * (up if over > 0 else down) if over else 0.0) + ridge + slack * (abs(value) + abs(ridge))
-        for value, over in [(value, value - ridge) for value in values]
-    ]
+    ends = [(value, value - ridge) for value in values]
+    moved = [(value, over * (up if over > 0 else down) if over else 0.0) for value, over in ends]
+    return [over + ridge + slack * (abs(value) + abs(over) + abs(ridge)) for value, over in moved]
 
 
 def times(values: Tensor, by: float, up: bool) -> Tensor:

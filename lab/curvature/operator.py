@@ -11,7 +11,7 @@ Frobenius  ‖H₀‖² = Σ_kl ‖Xᵀ diag(h_kl) X‖²/N², or, with G = XX�
 Factor     h_n = F_n F_nᵀ with F_n (K, r) gives H₀ = AᵀA,  A_(nj)(dk) = X_nd F_nkj/√N, (N·r, P)
 Dual       AAᵀ, (nj)(mi) = G_nm (F_nᵀF_m)_ji/N, has H₀'s eigenvalues apart from zeros, and N·r rows for P
 Block      (k, l) of H₀: Xᵀ diag(h_kl) X/N, (D, D)
-Change     With δ the largest drift of a row's logits between θ and θ + Δ (`Loss.drift`), z being linear in θ,
+Change     With δ the largest drift of a row's logits between θ and θ + Δ (`Loss.drift`), z being Xθ,
            e^{−δ} H₀(θ) ⪯ H₀(θ + Δ) ⪯ e^δ H₀(θ)   (Bach, Electron. J. Statist. 4 (2010), prop. 1 and its proof).
            A drift is a seminorm and z_n moves by Σ_d X_nd Δ_d, so that δ_n ≤ Σ_d |X_nd| δ(Δ_d) ≤ ‖x_n‖ ‖(δ(Δ_d))_d‖:
            a bound for all rows at once at the price of looking at Δ; or, with δ(v) ≤ c‖v‖, at that of ‖Δ‖: ‖x_n‖ c ‖Δ‖.
@@ -21,8 +21,8 @@ r² = h_kk + p_k as in `lab.rounding`, so that its 2-norm is at most (γ_N + γ_
 
 Underflow: what is below the smallest normal number t may come out as 0, in p, in products with x and with directions.
 Each of these is off by no more than t, so that H is by about t K Σ_n (R_n + 1)(1 + ‖x_n‖)²/M, R_n a row's weight. It is
-4 tr h_n at z = 0 at most, for losses whose h is bounded (`Loss.peak`), and about tr h_n at z for others: a saturated H
-that is 0 in floating point is not 0, and its eigenvalues are below that.
+4 tr h_n or c max h_kk at z = 0 at most, for losses whose h is bounded (`Loss.peak`, c), and about tr h_n at z for
+others: a saturated H that is 0 in floating point is not 0, and its eigenvalues are below that.
 """
 
 import math
@@ -34,7 +34,7 @@ import torch
 from torch import Tensor
 
 from lab.problem import Problem
-from lab.rounding import closing, gamma, terms
+from lab.rounding import closing, gamma, hessian_bound, terms
 
 Blocked = tuple[Tensor, Tensor, Tensor]  # some rows' X, y and logits
 
@@ -53,7 +53,7 @@ class Curvature:
 
     def __call__(self, V: Tensor) -> Tensor:
         """H V, (P, m), for directions V (P, m)."""
-        if not self.problem.model.is_linear:
+        if not self.problem.model.is_product:
             columns = [self.problem.hvp(self.theta, v.reshape(self.theta.shape)).reshape(-1) for v in V.unbind(1)]
             return torch.stack(columns, dim=1)
         (D, K), m = self.theta.shape, V.shape[1]
@@ -97,7 +97,7 @@ class Curvature:
     @cached_property
     def bare_trace(self) -> float:
         """tr H₀, without the ridge."""
-        if not self.problem.model.is_linear:
+        if not self.problem.model.is_product:
             return float(self._bare_diagonal.sum())
         return self._weighed(self._diagonals)
 
@@ -112,7 +112,7 @@ class Curvature:
 
     def block(self, k: int, l: int) -> Tensor:
         """Block (k, l) of H, (D, D): the curvature between θ's columns k and l."""
-        self._needs_linear("a block by class")
+        self._needs_product("a block by class")
         D = self.theta.shape[0]
         total = self.theta.new_zeros(D, D)
         for X, y, z in self._rows:
@@ -124,7 +124,7 @@ class Curvature:
 
     def factor(self) -> Tensor:
         """A (N·r, P) with AᵀA = H₀, the Hessian without the ridge."""
-        self._needs_linear("a factor")
+        self._needs_product("a factor")
         parts = [
             torch.einsum("nd,nkj->njdk", X, self.problem.loss.factor(z, y)).reshape(-1, self.P)
             for X, y, z in self._rows
@@ -133,7 +133,7 @@ class Curvature:
 
     def dual(self) -> Tensor:
         """AAᵀ (N·r, N·r): H₀'s non-zero eigenvalues, in a smaller matrix where N·r < P."""
-        self._needs_linear("a dual")
+        self._needs_product("a dual")
         F = torch.cat([self.problem.loss.factor(z, y) for _, y, z in self._rows])
         N, K, r = F.shape
         wide = F.transpose(1, 2).reshape(N * r, K)
@@ -152,7 +152,13 @@ class Curvature:
 
     @property
     def dense_rounding(self) -> float:
-        """Bound on the 2-norm of the error of `dense`, and of `dual`: (γ_N + γ_D + 2e) tr H₀, as in `lab.rounding`."""
+        """Bound on the 2-norm of the error of `dense`, and of `dual`: (γ_N + γ_D + 2e) tr H₀, e as in `lab.rounding`.
+
+        It rests on h being exact relative to itself, which is in the contract of `Loss`, and on z = Xθ; for other
+        models it is an estimate, the norm of `hessian_bound`.
+        """
+        if not self.problem.model.is_product:
+            return float(hessian_bound(self.problem, self.theta).norm())
         dtype, (D, K) = self.theta.dtype, self.theta.shape
         relative = gamma(terms(self.problem), dtype) + gamma(D, dtype) + 2 * self._logit_rounding + closing(K, dtype)
         return self._at_most(relative * self.bare_trace) + self._ridge_rounding + self.underflow(dtype)
@@ -184,26 +190,26 @@ class Curvature:
         """Bound on what H in `dtype` loses, in norm, to numbers below the smallest normal one."""
         problem, tiny = self.problem, torch.finfo(dtype).tiny
         rank = self.theta.shape[1] - problem.loss.flat(self.theta.shape[1])[0]
-        if not problem.model.is_linear or not rank:
+        if not problem.model.is_product or not rank:
             return 0.0
         heaviest = problem.heaviest
         if problem.loss.peak(self.theta.shape[1]) is None and problem.N:  # h is not bounded by that at z = 0
             weights = torch.cat([h.double().sum(dim=1) for h in self._diagonals])
-            heaviest += float(weights @ (1 + problem.row_squares.double().sqrt()).square()) / problem.divisor
+            heaviest += float(weights @ (1 + problem.row_squares.sqrt()).square()) / problem.divisor
         return 4 * tiny * (rank + 1) * heaviest
 
     @cached_property
     def floor(self) -> float:
         """A number that no eigenvalue is below: the ridge's ρ, or 0 where it leaves some parameter alone."""
-        self._needs_linear("a floor")
-        return self.problem.ridge * float(self.problem.mask.min())
+        self._needs_product("a floor")
+        return self.problem.ridge * float(self.problem.mask.min()) if self.problem.ridge else 0.0
 
     def log_change(self, theta: Tensor) -> float:
         """δ with e^{−δ} H₀ ⪯ H₀(theta) ⪯ e^δ H₀, from how far every row's logits drift; a pass over the rows.
 
-        ∞ where the model is not linear in θ, for which nothing is known. Rounded up by what rounding can do.
+        ∞ where the model is not Xθ, for which nothing is known. Rounded up by what rounding can do.
         """
-        if not self.problem.model.is_linear:
+        if not self.problem.model.is_product:
             return math.inf
         move, loss, forward = theta - self.theta, self.problem.loss, self.problem.model.forward
         drifts = [loss.drift(forward(X, move)) for X, _ in self.problem.blocks()]
@@ -211,7 +217,7 @@ class Curvature:
 
     def log_change_at_most(self, theta: Tensor) -> float:
         """A larger δ than `log_change`, from Δ = theta − self.theta alone: that of the longest row, were it in line."""
-        if not self.problem.model.is_linear:
+        if not self.problem.model.is_product:
             return math.inf
         move = theta - self.theta
         delta = self.problem.longest_row * _size(self.problem.loss.drift(move))
@@ -219,15 +225,15 @@ class Curvature:
 
     def log_change_by_length(self, theta: Tensor) -> float:
         """A δ larger still, from ‖theta − self.theta‖: for next to nothing."""
-        if not self.problem.model.is_linear:
+        if not self.problem.model.is_product:
             return math.inf
         size = _size(theta - self.theta)
         return self._rounded_up(self.problem.longest_row * self.problem.loss.drift_norm * size, size, self.P)
 
     def _rounded_up(self, delta: float, size: float, summed: int) -> float:
-        # Δ's entries round, and so do the sums of them; δ moves by no more than twice what its logits do.
+        # Δ's entries round, and so do the sums of them: v is off by no more than 2n ‖x‖ ‖Δ‖, and δ by c times that.
         n = gamma(summed + 8, self.theta.dtype)
-        found = delta * (1 + 8 * n) + 4 * n * self.problem.longest_row * size
+        found = delta * (1 + 8 * n) + 2 * n * self.problem.loss.drift_norm * self.problem.longest_row * size
         return math.inf if math.isnan(found) else found  # what overflows says nothing
 
     @cached_property
@@ -242,7 +248,7 @@ class Curvature:
     def _at_most(self, error: float) -> float:
         """The error, or all that H₀ and what is computed can be where logits are nothing but rounding."""
         problem = self.problem
-        known = problem.model.is_linear and problem.loss.peak(self.theta.shape[1]) is not None
+        known = problem.model.is_product and problem.loss.peak(self.theta.shape[1]) is not None
         if not known or error <= self.bare_trace:
             return math.inf if math.isnan(error) else error
         return 2 * problem.heaviest if math.isnan(error) else min(error, 2 * problem.heaviest)
@@ -260,7 +266,7 @@ class Curvature:
     @cached_property
     def _bare_diagonal(self) -> Tensor:
         """diag H₀, (D, K)."""
-        if not self.problem.model.is_linear:
+        if not self.problem.model.is_product:
             ridge = self.problem.ridge * self.problem.mask
             return self.dense.diagonal().view(self.theta.shape) - ridge
         total = torch.zeros_like(self.theta)
@@ -275,8 +281,9 @@ class Curvature:
 
     def _weighed(self, blocks: list[Tensor]) -> float:
         """Σ_n ‖x_n‖² Σ_k w_nk / M, w (N, K) in blocks of rows."""
-        sums = [block.sum(dim=1) for block in blocks]
-        return float(self.problem.row_squares @ torch.cat([self.theta.new_zeros(0), *sums])) / self.problem.divisor
+        rows = self.problem.row_squares
+        sums = torch.cat([rows.new_zeros(0), *(block.sum(dim=1).double() for block in blocks)])
+        return float(rows @ sums) / self.problem.divisor
 
     def _square_by_classes(self) -> float:
         K = self.theta.shape[1]
@@ -285,7 +292,7 @@ class Curvature:
         return sum((1 if k == l else 2) * float(bare.block(k, l).square().sum()) for k, l in pairs)
 
     def _square_by_rows(self) -> float:
-        self._needs_linear("the norm")
+        self._needs_product("the norm")
         total = 0.0
         h = torch.cat([self.problem.loss.hessian(z, y).flatten(1) for _, y, z in self._rows])
         X, step = self.problem.X, max(1, (16 << 20) // (8 * self.problem.N))
@@ -298,10 +305,10 @@ class Curvature:
         problem = self.problem
         return total.addcmul_(problem.mask, wide, value=problem.ridge) if problem.ridge else total
 
-    def _needs_linear(self, what: str) -> None:
-        if not self.problem.model.is_linear:
-            raise ValueError(f"{what} of the Hessian is known for models that are linear in θ")
+    def _needs_product(self, what: str) -> None:
+        if not self.problem.model.is_product:
+            raise ValueError(f"{what} of the Hessian is known for models that are Xθ")
 
 
 def _size(move: Tensor) -> float:
-    return float(torch.linalg.vector_norm(move))
+    return float(torch.linalg.vector_norm(move, dtype=torch.float64))  # squares of single precision underflow soon

@@ -45,7 +45,7 @@ def choose(curvature: Curvature, k: int) -> Plan:
         prices["dual"] = N * N * D / 2 + rows * rows * K + SLOWNESS * 2 / 3 * rows**3
     room = memory(curvature.theta.device) / 2
     able = {way: price for way, price in prices.items() if 3 * 8 * orders.get(way, 0) ** 2 <= room}
-    if not problem.model.is_linear:
+    if not problem.model.is_product:
         able = {"dense": prices["dense"]}
     best = min(able, key=lambda way: able[way] / (1 if way == "krylov" else WORTH))
     names = {

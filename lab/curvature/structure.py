@@ -33,7 +33,7 @@ def from_dual(curvature: Curvature, dual: Spectrum) -> Spectrum:
 
 def definiteness(curvature: Curvature) -> str:
     """What is known without the smallest eigenvalue: H = AᵀA + ρ diag m, as every loss here is convex."""
-    if not curvature.problem.model.is_linear:
+    if not curvature.problem.model.is_product:
         return "unknown: the smallest eigenvalue was not looked for"
     if curvature.floor > 0:
         return f"positive definite: no eigenvalue is below the ridge, {curvature.floor:.3g}"
@@ -47,7 +47,7 @@ def least(curvature: Curvature, k: int, seed: int) -> dict[str, float]:
     A loss that is blind to some direction leaves eigenvalues at the floor, the ridge's ρ or 0, exactly: as many as the
     rows of θ that the ridge holds least. The search from below is short, and its intervals say what it found.
     """
-    if not curvature.problem.model.is_linear:
+    if not curvature.problem.model.is_product:
         return {}
     mask, floor = curvature.problem.mask, curvature.floor
     k = min(k, curvature.P)
@@ -108,7 +108,7 @@ def _unravelled(found: Spectrum, w: Tensor, i: int) -> Tensor:
 
 def _one_hessian(curvature: Curvature) -> Tensor | None:
     """h (K, K), if θ = 0 and every row has it."""
-    if bool(curvature.theta.any()) or not curvature.problem.model.is_linear:
+    if bool(curvature.theta.any()) or not curvature.problem.model.is_product:
         return None
     first: Tensor | None = None
     for z, y in curvature.logits():

@@ -102,7 +102,7 @@ def track(curvature: Curvature, k: int, tolerance: float, before: Tracked | None
     """Enclose the k largest eigenvalues, no interval wider than `tolerance` of the largest, starting from `before`.
 
     Where that is not reached, `settled` is False, and the intervals hold all the same. Raises: ValueError where the
-    model is not linear in θ: no eigenvalue is then known to be positive, on which the ceilings rest.
+    model is not Xθ: no eigenvalue is then known to be positive, on which the ceilings rest.
     """
     a = _units(curvature)
     if not a:

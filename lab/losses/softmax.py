@@ -84,7 +84,6 @@ class Softmax(Loss):
 
     self_bound: ClassVar[float] = 2.0
     ignores_shift: ClassVar[bool] = True
-    drift_norm: ClassVar[float] = 2**0.5  # max v − min v = (e_i − e_j)ᵀv
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -173,10 +172,6 @@ class Softmax(Loss):
         F = below.tril(-1)
         F.diagonal(dim1=1, dim2=2).copy_(head * tail.sqrt())
         return F if R is None else F.mul_(R[:, :, None].sqrt())
-
-    def drift(self, v: Tensor) -> Tensor:
-        """max v − min v, (N,): a shift common to all classes moves nothing."""
-        return v.amax(dim=1) - v.amin(dim=1)
 
     def reference(self, z: Tensor, y: Tensor) -> Tensor:
         """torch's own cross-entropy of each row, (N,)."""

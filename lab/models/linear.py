@@ -25,6 +25,7 @@ Source       Böhning, Ann. Inst. Statist. Math. 44 (1992), §2.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -39,6 +40,8 @@ FORMING = 30  # of a product of vectors against a multiply-add of matrices: 20 t
 @dataclass(frozen=True)
 class Linear(Model):
     """Logits z = Xθ, linear in the parameters."""
+
+    is_product: ClassVar[bool] = True
 
     def forward(self, X: Tensor, theta: Tensor) -> Tensor:
         """z = Xθ, (N, K)."""

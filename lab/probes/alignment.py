@@ -28,7 +28,7 @@ class Alignment(Probe):
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
         curvature = step.curvature
-        if not step.full.model.is_linear or not bool(torch.isfinite(curvature.diagonal).all()):
+        if not step.full.model.is_product or not bool(torch.isfinite(curvature.diagonal).all()):
             return {}
         before = Tracked.of(step.memory, step.theta) if step.memory else None
         k = min(self.top, curvature.P)

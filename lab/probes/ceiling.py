@@ -40,7 +40,7 @@ class CeilingProbe(Probe):
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
         lower = step.seen.get("lambda_1_lower")
-        if lower is None or not step.full.model.is_linear:
+        if lower is None or not step.full.model.is_product:
             return {}
         if "data" not in step.memory:
             step.memory["data"] = of_data(step.full)

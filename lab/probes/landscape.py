@@ -89,7 +89,7 @@ def _fewer(problem: Problem, rows: int) -> tuple[Problem, str]:
 def _losses(problem: Problem, theta: Tensor, V: Tensor, places: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     """L(θ + a v₁ + b v₂), (points, points): a row for each b, from the lowest up."""
     V1, V2 = (v.reshape(theta.shape) for v in V.unbind(1))
-    make = _linear if problem.model.is_linear else _plain
+    make = _linear if problem.model.is_product else _plain
     at = make(problem, theta, V1, V2, torch.from_numpy(places[0]).to(theta))
     return np.stack([at(float(b)).double().cpu().numpy() for b in places[1]])
 

@@ -38,7 +38,7 @@ class Sharpness(Probe):
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
         curvature, stability = step.curvature, step.stability
-        if stability is None or not step.full.model.is_linear or not bool(torch.isfinite(curvature.diagonal).all()):
+        if stability is None or not step.full.model.is_product or not bool(torch.isfinite(curvature.diagonal).all()):
             return {}
         scale = torch.ones_like(step.theta) if stability.scale is None else stability.scale.to(step.theta)
         d = scale.rsqrt().reshape(-1, 1)

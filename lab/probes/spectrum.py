@@ -56,7 +56,7 @@ class SpectrumProbe(Probe):
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
         problem = step.full if self.on == "train" else step.problem
-        known = "values" in step.memory and problem is step.full
+        known = "values" in step.memory and problem is step.full and problem.model.is_product
         if known and not self._asks(step):
             moved, delta = self._carried(problem, step)
             step.seen["lambda_1_lower"] = moved.lower[0]
@@ -81,12 +81,12 @@ class SpectrumProbe(Probe):
         there, last = Curvature(problem, memory["theta"].to(theta)), tracking.band_of(memory)
         delta = self._change(there, theta, memory)
         ridge, exactly = structure.uniform_ridge(there), self.every == "auto" or step.problem is problem
-        moved = last.moved(delta, ridge)
+        moved = last.moved(delta, ridge).above(there.floor)
         if exactly and moved.width > self.tolerance:
             delta = min(delta, there.log_change(theta))
             memory.update(anchor=theta.clone(), anchor_change=delta)
-            moved = last.moved(delta, ridge)
-        if step.problem is problem and problem.model.is_linear and moved.width > self.tolerance:
+            moved = last.moved(delta, ridge).above(there.floor)
+        if step.problem is problem and moved.width > self.tolerance:
             trace = most(step.curvature)
             moved = moved.below(trace) if math.isfinite(trace) else moved
         return moved, delta
@@ -110,7 +110,7 @@ class SpectrumProbe(Probe):
     def _measured(self, problem: Problem, step: Step, before: Tracked | None) -> Mapping[str, Reading]:
         curvature = step.curvature if problem is step.full else Curvature(problem, step.theta)
         way = plan.choose(curvature, self.top)
-        if self.method != "auto":
+        if self.method != "auto" and problem.model.is_product:
             way = plan.Plan(self.method, f"{self.method}, as asked for")
         if way.method == "krylov":
             found, readings = self._searched(curvature, step, before)
@@ -145,13 +145,13 @@ class SpectrumProbe(Probe):
         else:
             found = spectrum.dense(H, error=curvature.dense_rounding)
         seen["spectrum"] = found
-        k = self.top
+        k, known = self.top, "proved" if problem.model.is_product else "by an estimate of rounding"
         enclosure = Enclosure(found.lower[:k].cpu(), found.upper[:k].cpu())
         ceiling = bounds.exact(found.values, found.radius)
         readings: dict[str, Reading] = {
             "curvature/rank": found.rank,
             "curvature/definiteness": spectrum.explain_definiteness(found, problem.flat_directions),
-            "curvature/certainty": f"proved: {found.how}",
+            "curvature/certainty": f"{known}: {found.how}",
         }
         if found.rank:  # of nothing there is neither
             readings |= {"curvature/condition": found.condition, "curvature/log_determinant": found.log_determinant}
@@ -161,7 +161,7 @@ class SpectrumProbe(Probe):
         else:
             readings["curvature/certainty"] = (
                 f"not known to {self.tolerance:g} of the largest eigenvalue: rounding may move each by "
-                f"{found.radius:.1e} (proved: {found.how})"
+                f"{found.radius:.1e} ({known}: {found.how})"
             )
         return Tracked(theta.clone(), found.values[:k].cpu(), enclosure, ceiling, None, True, 0), readings
 

@@ -11,7 +11,7 @@ def plain_loss(setting: Setting, *kinds: str) -> Condition:
     """The loss is one of these (by default σ or softmax), a mean, with no weights and no smoothing."""
     allowed = kinds or tuple(CEILING)
     plain = setting.problem.loss == type(setting.problem.loss)() and not setting.data.get("weight")
-    met = setting.loss in allowed and plain and setting.problem.model.is_linear
+    met = setting.loss in allowed and plain and setting.problem.model.is_product
     figure = setting.loss if plain else f"{setting.loss} with options or weights"
     return Condition(f"the mean of a plain {' or '.join(allowed)} of a linear model", met, figure)
 
