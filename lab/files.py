@@ -1,5 +1,6 @@
 """Files that are whole or absent: written under a temporary name, synced to disk, then renamed into place."""
 
+import json
 import os
 import shutil
 import time
@@ -7,9 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from lab.errors import InputError
 
 PARTIAL = ".part"  # the ending of a temporary name: what a killed process may leave behind, and may be deleted
+ANEW = "the run is not whole: train it anew, from its config.yaml"
 _DAY = 86_400  # seconds, in which whoever makes something under a temporary name has long ended
 
 
@@ -64,3 +68,16 @@ def clear_away(folder: Path) -> None:
         with suppress(OSError):  # another process clears it away too
             if time.time() - left.stat().st_mtime > _DAY:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def facts_in(file: Path) -> dict[str, Any]:
+    """The facts that a file of JSON holds.  Raises InputError where it is damaged or cannot be read."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}; {ANEW}") from None
+    except ValueError as error:
+        raise InputError(f"{file}: not JSON: {error}; was the file edited?") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: holds no facts; was the file edited?")
+    return found

@@ -1,6 +1,5 @@
 """From a config to a finished run: make the folder, train, and hand back what came of it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -147,7 +146,7 @@ def reopen(path: str | Path) -> tuple[RunFolder, Config]:
 
 def resume(folder: RunFolder, experiment: Experiment, watcher: Watcher) -> Run:
     """Go on from the run's newest checkpoint. Raises: InputError where the data have changed since it began."""
-    then = json.loads((folder.path / "provenance.json").read_text(encoding="utf-8"))["data_sha256"]
+    then = str(folder.provenance().get("data_sha256"))
     if experiment.data.sha256 != then:
         raise InputError(
             f"{folder.path}: the data have changed since this run began (SHA-256 was {then[:12]}…, "

@@ -24,12 +24,13 @@ from secrets import token_hex
 from typing import Any, Literal
 
 from lab.errors import InputError
-from lab.files import PARTIAL, clear_away, probe_writing, replacing, sync_folder, write_text
+from lab.files import ANEW, PARTIAL, clear_away, facts_in, probe_writing, replacing, sync_folder, write_text
 from lab.record import Row, plain, read_jsonl
 
 Status = Literal["running", "finished", "failed", "interrupted", "diverged"]
 
 _ID = re.compile(r"(?P<started>\d{8}T\d{6}Z)-(?P<digest>[0-9a-f]+)-s(?P<seed>-?\d+)(-\d+)?")
+_MADE_OF = ("config.yaml", "status.json")  # by which a run's folder is known
 _KEPT = 2  # checkpoints: the newest, and the one before it in case the newest cannot be read
 
 
@@ -81,10 +82,8 @@ class RunFolder:
         path = Path(path)
         if not path.is_dir():
             raise InputError(f"{path}: no such run; `lab runs` lists what is there")
-        if not is_run(path):
-            raise InputError(
-                f"{path}: not a run, it has no config.yaml and status.json; `lab runs` lists what is there"
-            )
+        if lost := [name for name in _MADE_OF if not (path / name).is_file()]:
+            raise InputError(f"{path}: not a run, it has no {' and no '.join(lost)}; `lab runs` lists what is there")
         return cls(path)
 
     @property
@@ -99,8 +98,7 @@ class RunFolder:
 
     def provenance(self) -> dict[str, Any]:
         """What provenance.json holds: where the run comes from."""
-        found: dict[str, Any] = json.loads((self.path / "provenance.json").read_text(encoding="utf-8"))
-        return found
+        return facts_in(self.path / "provenance.json")
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -127,13 +125,9 @@ class RunFolder:
 
         Raises: InputError where the file is damaged.
         """
-        file = self.path / "status.json"
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{file}: not JSON: {error}; was the file edited?") from None
-        if not isinstance(found, dict) or "status" not in found:
-            raise InputError(f"{file}: has no status; was the file edited?")
+        found = facts_in(self.path / "status.json")
+        if "status" not in found:
+            raise InputError(f"{self.path / 'status.json'}: has no status; was the file edited?")
         return found
 
     def save_checkpoint(self, step: int, state: Mapping[str, Any]) -> None:
@@ -158,9 +152,12 @@ class RunFolder:
     def rewind(self, step: int) -> None:
         """Forget the steps from `step` on: rows, checkpoints that follow them, and what a kill left half done.
 
-        Raises InputError, with nothing forgotten, when a line of metrics.jsonl is no row or nothing can be written.
+        Raises InputError, with nothing forgotten, when a line of metrics.jsonl is no row, one is lost, or nothing can
+        be written.
         """
-        self.metrics()
+        steps = {row["step"] for row in self.metrics()}
+        if lost := sorted(set(range(step)) - steps):
+            raise InputError(f"{self.path / 'metrics.jsonl'}: the row of step {lost[0]} is not there; {ANEW}")
         _need(self.path, f"{self.path}: cannot be written", "copy the run to a folder of yours and resume it there")
         for later in self._checkpoints():
             if _step_of(later) > step:  # else a later resume could start from one whose rows are gone
@@ -177,6 +174,8 @@ class RunFolder:
         """The rows of metrics.jsonl, floats exact.  Raises InputError when a line in it is no row."""
         try:
             return read_jsonl(self.path / "metrics.jsonl")
+        except OSError as error:
+            raise InputError(f"{error.filename}: {error.strerror}; {ANEW}") from None
         except ValueError as error:
             raise InputError(f"{error}; was the file edited?") from None
 
@@ -230,7 +229,7 @@ def find_runs(root: str | Path) -> list[Path]:
 
 def is_run(path: Path) -> bool:
     """Whether `path` is a run's folder."""
-    return (path / "config.yaml").is_file() and (path / "status.json").is_file()
+    return all((path / name).is_file() for name in _MADE_OF)
 
 
 def summary(path: Path) -> RunSummary:

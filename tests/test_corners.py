@@ -113,7 +113,7 @@ def test_an_interval_without_end_is_as_wide_as_can_be():
     one = torch.ones(1, dtype=torch.float64)
     moved = Enclosure(one, 2 * one).band.moved(800.0, 0.0)
     assert moved.width == math.inf
-    assert moved.below(3.0).upper == [3.0]
+    assert moved.below([3.0]).upper == [3.0]
     assert Band([-math.inf, 0.5], [1.0, 1.0]).above(0.1).lower == [0.1, 0.5]
 
 

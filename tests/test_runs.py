@@ -168,11 +168,43 @@ def test_rewinding_keeps_the_bytes_of_earlier_rows_and_drops_the_rest(run):
 
 
 def test_rewinding_removes_checkpoints_whose_rows_are_gone_and_what_a_kill_left(run):
+    rows(run, 20)
     run.save_checkpoint(10, {})
     run.save_checkpoint(20, {})
     (run.path / "checkpoints" / ".step-00000030.pt.0123.part").touch()
     run.rewind(10)
     assert [path.name for path in (run.path / "checkpoints").iterdir()] == ["step-00000010.pt"]
+
+
+def test_a_lost_row_is_told_and_nothing_is_forgotten(run):
+    rows(run, 8)
+    lines = (run.path / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    for kept in (lines[:3], lines[:3] + lines[4:]):
+        (run.path / "metrics.jsonl").write_bytes(b"".join(kept))
+        with pytest.raises(InputError, match=r"metrics\.jsonl: the row of step 3 is not there; .* train it anew"):
+            run.rewind(8)
+        assert (run.path / "metrics.jsonl").read_bytes() == b"".join(kept)
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "provenance.json"])
+def test_a_file_that_a_run_has_lost_is_one_line_of_error(run, name):
+    (run.path / name).unlink()
+    read = {"metrics.jsonl": run.metrics, "provenance.json": run.provenance}[name]
+    with pytest.raises(InputError, match=f"{name}: No such file or directory; the run is not whole"):
+        read()
+
+
+@pytest.mark.parametrize(("content", "said"), [("", "not JSON"), ("{", "not JSON"), ("[]", "holds no facts")])
+def test_a_provenance_that_was_edited_is_one_line_of_error(run, content, said):
+    (run.path / "provenance.json").write_text(content)
+    with pytest.raises(InputError, match=f"provenance.json: {said}"):
+        run.provenance()
+
+
+def test_a_folder_that_lacks_a_run_s_file_says_which(run):
+    (run.path / "config.yaml").unlink()
+    with pytest.raises(InputError, match=r"it has no config\.yaml; `lab runs`"):
+        RunFolder.open(run.path)
 
 
 def test_metrics_that_were_edited_are_one_line_of_error(run):

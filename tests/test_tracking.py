@@ -1,6 +1,7 @@
 """Eigenvalues are followed from step to step, each in an interval that holds at every one of them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -264,6 +265,32 @@ def test_an_interval_that_long_steps_widen_stays_below_the_trace_and_holds(momen
             upper = row[f"curvature/lambda_{i}/upper"]
             assert true[f"curvature/lambda_{i}"] <= upper * (1 + 1e-12)
             assert upper <= true["curvature/trace"] / i * (1 + 1e-9)
+
+
+def test_an_interval_that_mini_batches_widen_stays_within_what_floor_and_data_allow(tiny, tmp_path):
+    tiny |= {"batch_size": 8, "ridge": 0.01}
+    tiny["optimizer"]["lr"] = 1.0
+    carried, every = (trained(tiny, tmp_path / str(every), every=every, top=3) for every in (100, 1))
+    widest = 0.0
+    for row, true in zip(carried.metrics.rows, every.metrics.rows, strict=True):
+        for i in (1, 2, 3):
+            lower, upper = row[f"curvature/lambda_{i}/lower"], row[f"curvature/lambda_{i}/upper"]
+            assert 0.0 <= lower <= true[f"curvature/lambda_{i}"] * (1 + 1e-12)
+            assert true[f"curvature/lambda_{i}"] * (1 - 1e-12) <= upper
+            widest = max(widest, upper)
+    assert widest < 20
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+def test_no_theta_has_eigenvalues_above_what_the_data_allow(loss, rng):
+    problem, theta = make_problem(rng, loss, N=60, D=12, K=4, ridge=0.05)
+    limits = structure.ceilings(problem, 20)
+    assert limits == sorted(limits, reverse=True)
+    for size in (0.0, 0.3, 1.0, 10.0):
+        values, radius = truth(Curvature(problem, size * theta))
+        assert all(float(value) <= limit + radius for value, limit in zip(values, limits, strict=False))
+    huge = replace(problem, X=1e200 * problem.X)
+    assert structure.ceilings(huge, 2) == [math.inf] * 2
 
 
 def test_what_was_not_reached_has_no_number_and_says_so(tiny, tmp_path, monkeypatch):

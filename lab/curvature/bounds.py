@@ -9,6 +9,7 @@ Change      e^{−δ}H₀ ⪯ H₀′ ⪯ e^δ H₀ moves every eigenvalue by a 
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -66,9 +67,9 @@ class Band:
         """The band of an H that has no eigenvalue below `floor`."""
         return replace(self, lower=[max(end, floor) for end in self.lower])
 
-    def below(self, trace: float) -> "Band":
-        """The band of an H with no negative eigenvalue, whose trace is at most `trace`: λ_j ≤ trace/j."""
-        return replace(self, upper=[min(end, trace / j) for j, end in enumerate(self.upper, start=1)])
+    def below(self, ceilings: Sequence[float]) -> "Band":
+        """The band of an H whose λ_j is at most ceilings[j]."""
+        return replace(self, upper=list(map(min, self.upper, ceilings)))
 
 
 @dataclass(frozen=True)

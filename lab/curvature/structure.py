@@ -4,8 +4,13 @@ Where all rows have one logit Hessian h, as softmax has at θ = 0: H = h ⊗ G +
 it falls apart into K problems of order D: η_k G + ρ diag m, an eigenvector u of which is u w_kᵀ in θ's shape. Equal η,
 of which softmax has K − 1, give equal eigenvalues: no search is needed to see their multiplicity.
 
-Source  Böhning, Ann. Inst. Statist. Math. 44 (1992), §3, for the Kronecker form.
+Where a loss says that h_n(z) ⪯ c_n I at every z, H ⪯ I ⊗ Xᵀ diag(c) X/M + ρ I at every θ: with μ the eigenvalues of
+that matrix of order D, λ_j ≤ μ_⌈j/m⌉ + ρ, m = K, or K − 1 where a shift of all outputs moves nothing.
+
+Source  Böhning, Ann. Inst. Statist. Math. 44 (1992), §3, for the Kronecker form, and Theorem 3.1 for c.
 """
+
+import math
 
 import torch
 from torch import Tensor
@@ -13,13 +18,43 @@ from torch import Tensor
 from lab.curvature import certificate, krylov
 from lab.curvature.bounds import Ceiling
 from lab.curvature.operator import Curvature
+from lab.problem import Problem
+from lab.rounding import gamma
 from lab.spectrum import Spectrum, dense, eigh
+
+LARGEST = 2048  # features: of more the data's eigenvalues, a problem of order D, are not worked out
 
 
 def uniform_ridge(curvature: Curvature) -> float:
     """ρ where the ridge is ρI, which moves no eigenvector; 0 where it is not, for which less is known."""
     problem = curvature.problem
     return problem.ridge if problem.ridge and bool((problem.mask == 1).all()) else 0.0
+
+
+def of_data(problem: Problem) -> Spectrum | None:
+    """Xᵀ diag(c) X/M's eigenvalues μ; None where the loss knows no c, the model is not Xθ, or D is large."""
+    D, K = problem.shape
+    peak = problem.loss.peak(K)
+    if peak is None or D > LARGEST or not problem.model.is_product:
+        return None
+    G = problem.X.new_zeros(D, D)
+    for X, y in problem.blocks():
+        c = problem.loss.diagonal(X.new_zeros(len(X), K), y).amax(dim=1)
+        G += X.T @ (c[:, None] * X)
+    G *= peak / problem.divisor
+    if not bool(torch.isfinite(G).all()):
+        return None
+    # |δG| ≤ γ_N |X|ᵀ diag(c) |X| entrywise, whose 2-norm is at most its trace; c and the scale round too.
+    return dense(G, error=gamma(problem.N + K + 12, G.dtype) * float(G.trace()))
+
+
+def ceilings(problem: Problem, k: int) -> list[float]:
+    """Upper bounds on λ_1 … λ_k at every θ, from the data alone; ∞ where there are none."""
+    found, m = of_data(problem), problem.shape[1] - problem.loss.ignores_shift
+    if found is None or not m:
+        return [math.inf] * k
+    upper = (found.upper.double() + problem.ridge) * (1 + 4 * torch.finfo(found.upper.dtype).eps)
+    return [float(upper[min(j // m, len(upper) - 1)]) for j in range(k)]
 
 
 def from_dual(curvature: Curvature, dual: Spectrum) -> Spectrum:

@@ -19,12 +19,10 @@ from typing import ClassVar
 import torch
 
 from lab import rounding
+from lab.curvature import structure
 from lab.probe import Probe, Reading, Step
 from lab.problem import Problem
 from lab.referee import Verdict, Who
-from lab.spectrum import dense
-
-LARGEST = 2048  # features: of more the data's ceiling, an eigenvalue of order D, is not worked out
 
 Bound = tuple[float, float]  # a ceiling, and what rounding can do to it
 
@@ -53,20 +51,11 @@ class CeilingProbe(Probe):
 
 def of_data(problem: Problem) -> Bound | None:
     """λ₁(Xᵀ diag(c) X)/M + ρ; None where the loss knows no c, or D is large."""
-    D, K = problem.shape
-    peak = problem.loss.peak(K)
-    if peak is None or D > LARGEST:
+    found = structure.of_data(problem)
+    if found is None:
         return None
-    G = problem.X.new_zeros(D, D)
-    for X, y in problem.blocks():
-        c = problem.loss.diagonal(X.new_zeros(len(X), K), y).amax(dim=1)
-        G += X.T @ (c[:, None] * X)
-    G *= peak / problem.divisor
-    # |δG| ≤ γ_N |X|ᵀ diag(c) |X| entrywise, whose 2-norm is at most its trace; c, the scale and the ridge round too.
-    units = rounding.gamma(problem.N + K + 12, G.dtype)
-    found = dense(G, error=units * float(G.trace()))
     ceiling = float(found.values[0]) + problem.ridge
-    return ceiling, found.radius + 2 * torch.finfo(G.dtype).eps * ceiling
+    return ceiling, found.radius + 2 * torch.finfo(problem.X.dtype).eps * ceiling
 
 
 def of_loss(step: Step) -> Bound | None:

@@ -75,7 +75,7 @@ class SpectrumProbe(Probe):
 
         A pass over the rows is less than the step itself takes at full batch, and far less than measuring does; it is
         remembered, so that the next steps are bounded from there. What that leaves wide is held below what the trace
-        allows, which the exponential of a long step is beyond by decades.
+        and the data allow, which the exponential of a long way is beyond by decades.
         """
         memory, theta = step.memory, step.theta
         there, last = Curvature(problem, memory["theta"].to(theta)), tracking.band_of(memory)
@@ -88,7 +88,11 @@ class SpectrumProbe(Probe):
             moved = last.moved(delta, ridge).above(there.floor)
         if step.problem is problem and moved.width > self.tolerance:
             trace = most(step.curvature)
-            moved = moved.below(trace) if math.isfinite(trace) else moved
+            moved = moved.below([trace / j for j in range(1, len(moved.upper) + 1)]) if math.isfinite(trace) else moved
+        if moved.width > self.tolerance:
+            if "ceilings" not in memory:
+                memory["ceilings"] = structure.ceilings(problem, len(moved.upper))
+            moved = moved.below(memory["ceilings"])
         return moved, delta
 
     def _change(self, there: Curvature, theta: Tensor, memory: dict[str, Any]) -> float:
@@ -118,10 +122,11 @@ class SpectrumProbe(Probe):
             found, readings = self._whole(curvature, way.method, step.seen)
         if found is None:
             return readings
+        ceilings = step.memory.get("ceilings")
         step.memory.clear()
         step.seen.pop("lambda_1_lower", None)
         if problem is step.full:
-            step.memory.update(found.state())
+            step.memory.update(found.state() if ceilings is None else {**found.state(), "ceilings": ceilings})
             step.seen["lambda_1_lower"] = float(found.enclosure.lower[0])
         readings |= {**_bands(found.enclosure.band), "curvature/method": way.why}
         readings["curvature/trace"] = curvature.trace

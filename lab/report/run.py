@@ -12,6 +12,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
 
+import numpy as np
+
 from lab.errors import InputError
 from lab.launch import Run
 from lab.provenance import versions
@@ -208,14 +210,14 @@ def notebook(path: Path, status: Mapping[str, Any], rows: Rows) -> str:
 
 
 def _line(rows: Rows, tag: str, name: str | None = None) -> Line:
-    """A tag's course; where it has an interval, that of every step that has one."""
+    """A tag's course; where it has an interval, that of every step that has one, and what was measured joined up."""
     ends = [tag + end for end in ("/lower", "/upper")]
     if any(ends[0] in row for row in rows):
         some = [row for row in rows if ends[0] in row]
-        known, middles = None, []
-        for row in some:
-            known = row.get(tag, known)
-            middles.append(inside(row[ends[0]], row[ends[1]], known))
+        known = [row for row in some if tag in row]
+        measured = [row[tag] for row in known]
+        joined = np.interp(_steps(some), _steps(known), measured).tolist() if known else [None] * len(some)
+        middles = [inside(row[ends[0]], row[ends[1]], value) for row, value in zip(some, joined, strict=True)]
         return Line(name or tag, _steps(some), middles, [r[ends[0]] for r in some], [r[ends[1]] for r in some])
     some = [row for row in rows if isinstance(row.get(tag), int | float)]
     style: Literal["dashed", "line"] = "dashed" if "predicted" in tag else "line"

@@ -169,7 +169,8 @@ def lines(swept: Swept) -> Iterator[str]:
     if seeds and all(last == found[0] for found in seeds for last in found):
         yield "all seeds ended the same to the bit: nothing is drawn at random in what this config trains on"
     ended = Counter(outcome.status for outcome in outcomes.values())
-    yield f"{len(rows)} runs: {', '.join(f'{count} {status}' for status, count in ended.items())}"
+    how = ", ".join(f"{count} {status}" for status, count in ended.items())
+    yield f"{len(rows)} run{'s' * (len(rows) != 1)}: {how}"
     if swept.interrupted:
         yield "go on: call the same command again"
 
