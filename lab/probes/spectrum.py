@@ -89,9 +89,7 @@ class SpectrumProbe(Probe):
         if step.problem is problem and moved.width > self.tolerance:
             trace = most(step.curvature)
             moved = moved.below([trace / j for j in range(1, len(moved.upper) + 1)]) if math.isfinite(trace) else moved
-        if moved.width > self.tolerance:
-            if "ceilings" not in memory:
-                memory["ceilings"] = structure.ceilings(problem, len(moved.upper))
+        if moved.width > self.tolerance and "ceilings" in memory:
             moved = moved.below(memory["ceilings"])
         return moved, delta
 
@@ -126,7 +124,9 @@ class SpectrumProbe(Probe):
         step.memory.clear()
         step.seen.pop("lambda_1_lower", None)
         if problem is step.full:
-            step.memory.update(found.state() if ceilings is None else {**found.state(), "ceilings": ceilings})
+            step.memory.update(found.state())
+            if self.every != 1:  # for the steps in between, once for the whole run
+                step.memory["ceilings"] = ceilings or structure.ceilings(problem, len(found.values))
             step.seen["lambda_1_lower"] = float(found.enclosure.lower[0])
         readings |= {**_bands(found.enclosure.band), "curvature/method": way.why}
         readings["curvature/trace"] = curvature.trace
