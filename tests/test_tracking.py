@@ -227,6 +227,14 @@ def test_a_change_bounded_by_way_of_an_anchor_is_a_little_larger_and_costs_few_l
     assert back or len(looks) / 2 < 60
 
 
+def test_an_anchor_at_which_nothing_is_known_is_left_behind(rng):
+    problem, theta = make_problem(rng, N=60, D=12, K=4)
+    there, memory = Curvature(problem, theta), {"anchor": 1e200 * theta, "anchor_change": math.inf}
+    assert SpectrumProbe()._change(there, 1.01 * theta, memory) == there.log_change_at_most(1.01 * theta)
+    memory = {"anchor": 1.001 * theta, "anchor_change": math.inf}
+    assert SpectrumProbe()._change(there, 1.01 * theta, memory) < math.inf
+
+
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
 def test_no_theta_has_eigenvalues_above_what_the_data_allow(loss, rng):
     problem, theta = make_problem(rng, loss, N=60, D=12, K=4, ridge=0.05)

@@ -100,7 +100,7 @@ class SpectrumProbe(Probe):
         """
         near = Curvature(there.problem, memory.get("anchor", there.theta).to(theta))
         known, left = float(memory.get("anchor_change", 0.0)), near.log_change_by_length(theta)
-        if left <= LEFT * (known + left):
+        if left <= LEFT * (known + left) < math.inf:
             return known + left
         delta = there.log_change_at_most(theta)
         if known + left < delta:
