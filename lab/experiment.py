@@ -98,7 +98,8 @@ def _more_than_there_is(experiment: Experiment) -> Iterator[str]:
         yield f"batch_size is {batch}, and every batch is the whole {N} training rows"
     for name, probe in experiment.probes.items():
         for key in ("top", "bottom"):
-            if (asked := getattr(probe, key, 0)) > P:
+            default = getattr(type(probe), key, 0)  # what was not asked for is no surprise
+            if (asked := getattr(probe, key, 0)) > P and asked != default:
                 yield f"probes.{name}.{key} is {asked}, and there are {P} eigenvalues"
 
 

@@ -16,6 +16,7 @@ CHECKS = {
     "check/ceiling": "λ₁ against its ceilings",
     "check/twin": "trajectory against autograd's twin",
 }
+DERIVED = ("check/gradient", "check/hvp", "check/hessian")  # what steps are made of, and λ₁
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,11 @@ def _curvature(rows: Sequence[Row], last: Row) -> Iterator[Line]:
 def _stability(rows: Sequence[Row], measured: Row, when: str) -> Iterator[Line]:
     """Whether steps of this length are stable where the run came to, and whether they were all along."""
     product = measured.get("stability/lr_lambda_max")
-    if product is not None:
+    wrong = next((tag for tag in DERIVED for row in rows if tag in row and not row[tag] <= 1), None)
+    if product is not None and wrong is not None:
+        figure = f"lr·λ₁ = {product:.4g}, which says nothing of steps by a derivation that is wrong{when}"
+        yield Line("stability", figure, False)
+    elif product is not None:
         known = [row for row in rows if "stability/lr_lambda_max" in row]
         above = [row["step"] for row in known if not row["stability/lr_lambda_max"] < 2]
         words = "below 2: plain gradient descent is stable here"

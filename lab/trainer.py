@@ -210,6 +210,8 @@ class Session:
             f"‖θ‖ = {float(step.theta.norm()):.3g}, ‖∇‖ = {float(step.gradient.norm()):.3g}"
         )
         last = self._last_finite
+        if last is None and self.start and step.lr:
+            return f"{where}; the step that led here, before the run was resumed, was too long; try a smaller lr"
         if last is None or not step.lr:
             return f"{where}; the data or the start are too large for {self._experiment.config.dtype}"
         largest = spectrum.largest(lambda V: last.problem.hvp(last.theta, V), last.theta)

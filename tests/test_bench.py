@@ -262,6 +262,21 @@ def test_a_failed_verdict_carries_the_doctors_words(monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_wrong_gradient_of_a_value_that_is_no_number_is_said_to_be_its_sums():
+    class Forgotten(lab.Derivation):
+        shapes = {"z": "n k", "y": "n k"}  # noqa: RUF012
+
+        def value(self, z, y):
+            return (z - y).square().sum(dim=1)
+
+        def gradient(self, z, y):
+            return 2 * (z - y) / len(z)
+
+    for verdict in lab.check(Forgotten):
+        assert "1/n once too often" in verdict.diagnosis
+        assert "value has shape (4,), so that this is its sum's gradient" in verdict.diagnosis
+
+
 def test_a_wrong_product_of_a_loss_is_seen_its_gradient_is_not_blamed_and_the_doctor_is_told_the_loss(monkeypatch):
     seen = []
     doctor = ModuleType("lab.doctor")

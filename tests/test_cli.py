@@ -87,6 +87,9 @@ def test_a_dry_run_notes_what_is_asked_for_beyond_what_there_is(configs, capsys)
     assert "probes.spectrum.top is 99, and there are 15 eigenvalues" in out
     assert main([*words, "batch_size=150", "probes.spectrum.top=15"]) == 0
     assert "notes" not in said(capsys)[0]
+    few = ["data.kind=synthetic", "data.task=multiclass", "data.n=30", "data.d=1", "data.k=2"]
+    assert main([*words, *few]) == 0  # 4 parameters, and 5 eigenvalues that nobody asked for
+    assert "there are 4 eigenvalues" not in said(capsys)[0]
 
 
 def test_a_failed_check_exits_1_and_says_where(configs, tmp_path, capsys, monkeypatch):
@@ -100,6 +103,8 @@ def test_a_failed_check_exits_1_and_says_where(configs, tmp_path, capsys, monkey
     assert err.startswith("step 0: gradient disagrees with autograd at theta[")
     assert "FAILED at 4 of 4 steps, first at step 0" in out
     assert "ours / truth = −1 everywhere: y − p in place of p − y; change the sign" in out
+    assert "which says nothing of steps by a derivation that is wrong" in out
+    assert "is stable here" not in out
 
 
 WRONG = {

@@ -234,6 +234,12 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
+def test_a_write_that_is_refused_names_the_file_that_was_asked_for(tmp_path):
+    with pytest.raises(FileNotFoundError) as refused:
+        write_text(tmp_path / "nowhere" / "mine.py", "text")
+    assert refused.value.filename == str(tmp_path / "nowhere" / "mine.py")
+
+
 def test_runs_are_listed_with_status_and_facts_oldest_first(tmp_path):
     first, second = create(tmp_path, seed=1), create(tmp_path, name="wine", seed=2)
     first.write_status("finished", step=3, loss=0.5)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,29 @@ def test_equal_trajectories_are_said_to_be_equal_to_the_bit(tmp_path):
     found = comparing.compare([one.path, other.path])
     assert str(found.motion[0]) == "are the same to the bit at all 7 steps that both have"
     assert str(found.others[0]) == "have no step and tag in common"
+
+
+def test_runs_that_part_in_what_was_measured_alone_are_not_said_to_be_the_same(paths):
+    found = comparing.compare(paths[:1] * 2)
+    measured = replace(found, others=(comparing.Parting(1, 0, "curvature/lambda_1", 1.0, 2.0),))
+    told = [line for line in comparing.lines(measured) if line.startswith("A and B")]
+    assert told[0] == "A and B, in loss and gradient, are the same to the bit at all 7 steps that both have"
+    assert told[1].startswith("A and B, in what else was measured, part at step 0: curvature/lambda_1 is 1.0")
+
+
+def test_metrics_that_may_not_be_read_hide_no_other_run(root, capsys, monkeypatch):
+    denied, right = sorted(root.glob("*/*"))[0] / "metrics.jsonl", Path.read_bytes
+
+    def read(path):
+        if path == denied:
+            raise PermissionError(13, "Permission denied", str(path))
+        return right(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    assert main(["runs", str(root)]) == 0
+    listed = capsys.readouterr()
+    assert len(listed.out.splitlines()) == 1 + len(OTHER)
+    assert listed.err.startswith(f"{denied}: cannot be read: Permission denied.")
 
 
 def test_a_planted_difference_in_the_last_bit_is_found_where_it_is(paths):

@@ -244,6 +244,15 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_a_hint(tiny, tmp_path):
     assert run.metrics.rows[-1]["step"] < 2000
 
 
+def test_a_resumed_run_that_breaks_at_once_blames_the_step_before_and_not_the_data(tiny, tmp_path):
+    tiny |= {"steps": 2000, "ridge": 1.0, "optimizer": {"kind": "sgd", "lr": 5.0}, "probes": {}}
+    last = start(tiny, tmp_path / "whole").metrics.rows[-1]["step"]
+    stopped = Heard(at=last - 1, do=lambda: os.kill(os.getpid(), signal.SIGINT))
+    broken, heard = start(tiny, tmp_path / "broken", stopped), Heard()
+    assert go_on(broken.path, heard).status == "diverged"
+    assert "before the run was resumed, was too long" in heard.said[-1]
+
+
 def test_a_second_process_cannot_write_to_the_run(tiny, tmp_path):
     run = start(tiny, tmp_path)
     with run.folder.claimed(), pytest.raises(InputError, match="another process"):

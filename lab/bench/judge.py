@@ -33,6 +33,7 @@ from lab.referee import Dispute, Verdict, Who
 SEED = 0
 CONSULTED = 6  # failed examples that a diagnosis has to explain
 DTYPES = (torch.float64, torch.float32)
+SUMMED = ("gradient", "hessian", "hvp")  # of a value that is no number these are its entries' sum's
 CLAIMS = ("value", "gradient", "jacobian", "hessian", "diagonal", "hvp", "jvp", "vjp")
 NOTHING = "examples yields nothing to judge it at; yield tuples of arguments that have entries"
 NO_NUMBERS = "examples yields no numbers to judge it at: in each an argument is nothing but NaN, or x no finite number"
@@ -206,15 +207,23 @@ def _trial(what: str, claim: Claim, subject: Subject, truth: Truth, routes: Rout
     with suppress(RuntimeError, NotImplementedError, ValueError):  # torch cannot differentiate it: two parties are left
         parties = routes.of(what, direction)
     sides = trial.compare(what, claim, point, truth, direction, parties)
-    dtype = str(point.x.dtype).removeprefix("torch.")
+    dtype, aside = str(point.x.dtype).removeprefix("torch."), _aside(what, truth)
     if isinstance(sides, str):
-        verdict = Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, sides)
+        verdict = Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, sides, diagnosis=aside)
         return Trial(verdict, _shape_dispute(what, claim, subject, point, truth, direction))
     verdict = trial.weigh(what, subject.tensor or what, sides, dtype)
     verdict = trial.against_torch(verdict, sides, parties)
     if verdict.who is not Who.OURS or trial.right_on_paper(verdict):
         return Trial(verdict)
-    return Trial(verdict, trial.dispute(what, sides, point, direction, letters(subject, point), subject.loss))
+    found = trial.dispute(what, sides, point, direction, letters(subject, point), subject.loss)
+    return Trial(replace(verdict, diagnosis=aside), found)
+
+
+def _aside(what: str, truth: Truth) -> str:
+    """What is to be said of a wrong derivative beside its diagnosis: what it is taken to be the derivative of."""
+    if what not in SUMMED or not truth.shape or truth.point.rowwise:
+        return ""
+    return f"value has shape {truth.shape}, so that this is its sum's {what}; a mean that is meant is to be taken there"
 
 
 def _estimated(what: str, claim: Claim, subject: Subject, point: Point, direction: Tensor | None, why: str) -> Trial:
@@ -295,4 +304,5 @@ def _diagnosed(found: Sequence[Trial]) -> Verdict:
         return found[0].verdict
     from lab.doctor import diagnose
 
-    return replace(found[0].verdict, diagnosis=str(diagnose(*disputes)))
+    told = (str(diagnose(*disputes)), found[0].verdict.diagnosis)
+    return replace(found[0].verdict, diagnosis="\n".join(filter(None, told)))

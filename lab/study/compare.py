@@ -111,9 +111,11 @@ def lines(found: Comparison) -> Iterator[str]:
             yield f"{title}: no difference"
     yield ""
     for name, motion, others in zip(names[1:], found.motion, found.others, strict=True):
-        yield f"A and {name} {motion}"
         if motion.step is None and others.step is not None:
-            yield f"A and {name}, in what was measured, {others}"
+            yield f"A and {name}, in loss and gradient, {motion}"
+            yield f"A and {name}, in what else was measured, {others}"
+        else:
+            yield f"A and {name} {motion}"
     yield from _figures("last value", names, found.last)
     best = {tag: tuple(map(_at, ends)) for tag, ends in found.best.items()}
     yield from _figures("best, of a check the worst", names, best)

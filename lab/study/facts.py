@@ -77,8 +77,11 @@ class Facts:
 
 
 def backwards(metrics: Path) -> Iterator[Row]:
-    """The rows of a metrics.jsonl from the last one to the first. Raises: InputError for a line that is not JSON."""
-    lines = metrics.read_bytes().split(b"\n")[:-1] if metrics.is_file() else []  # a torn last line is no row
+    """The rows of a metrics.jsonl from the last one to the first. Raises: InputError for what cannot be read."""
+    try:
+        lines = metrics.read_bytes().split(b"\n")[:-1] if metrics.is_file() else []  # a torn last line is no row
+    except OSError as error:
+        raise InputError(f"{metrics}: cannot be read: {error.strerror}.") from None
     for number in range(len(lines), 0, -1):
         try:
             yield readings(lines[number - 1])
