@@ -264,7 +264,7 @@ def test_a_failed_verdict_carries_the_doctors_words(monkeypatch):
 @pytest.mark.slow
 def test_a_wrong_gradient_of_a_value_that_is_no_number_is_said_to_be_its_sums():
     class Forgotten(lab.Derivation):
-        shapes = {"z": "n k", "y": "n k"}  # noqa: RUF012
+        shapes = {"z": "n k", "y": "n k"}
 
         def value(self, z, y):
             return (z - y).square().sum(dim=1)

@@ -155,7 +155,8 @@ class Softmax(Loss):
 
     def hessian_map(self, z: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         """U ↦ R p∘(U − pᵀU), (N, K, m)."""
-        p, q = softmax(z).T[:, None], self.predicted(z, y).T[:, None]
+        p, R = softmax(z), self._total(z, y)
+        p, q = p.T[:, None], (p if R is None else R * p).T[:, None]
 
         def product(U: Tensor) -> Tensor:
             W = U.permute(1, 2, 0).mul_(q)  # as a linear model's logits lie in memory
