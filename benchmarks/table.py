@@ -39,6 +39,8 @@ def table() -> str:
                 said += f" ({row['cpu_times']:.2g} in processor time)"
             goal = f"under {row['goal']:g}, and what its steps take"
             if "measuring" in row:
+                low, high = row["quartiles"]
+                said += f"; half of the rounds {low:.3g} to {high:.3g}, a step without over itself {row['itself']:.3g}"
                 said += f"; the first, which measures, takes {row['measuring']['wall']:.0f} s"
                 goal = f"at most {row['goal']:g}"
         lines.append(f"| {row['work']} | {row['peer']} | {said} | {goal} |")

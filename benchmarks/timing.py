@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import signal
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -101,6 +102,19 @@ class Clock(Silent):
     def step(self, t: int, readings: Any) -> None:
         self.lasted.append(since(self._last))
         self._last = now()
+
+
+class Stint(Clock):
+    """A clock that lets a run take so many steps, and then interrupts it as Ctrl-C does."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def step(self, t: int, readings: Any) -> None:
+        super().step(t, readings)
+        if len(self.lasted) == self._steps:
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def told(row: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,10 @@ used as it is: one that is not flat where L is parts. Where an eigenvalue in the
 zero, (H + E)⁻¹ is not bounded by any multiple of ‖E‖ (Golub & Van Loan, Matrix Computations, 4th ed., §2.6): how far
 that step goes is up to rounding, and of what comes after it nothing can be told.
 
+Some optimizers go by a gradient's sign, or nearly so where it is small (Rprop; Adagrad at first): an entry that is
+rounding alone then decides on a whole step. The shadow is displaced past zero wherever rounding reaches that far, so
+that it takes the other one; and once it is off by half of the longest step, nothing can be told of what comes after.
+
 A shadow that came close at one step may have been far before, and what it left by, say along a flat direction, need not
 bring the twin back: so what is allowed is the largest drift of the shadow until then.
 """
@@ -53,9 +57,11 @@ class Jittered:
         return self.problem.value(theta)
 
     def value_and_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """L(θ), and ∇L(θ) with each entry moved up or down by its bound."""
+        """L(θ), and ∇L(θ) with each entry moved up or down by its bound, and past zero where that is within it."""
         value, gradient = self.problem.value_and_gradient(theta)
-        return value, gradient + _signs(self.seed, "jitter", self.t, theta) * 2 * gradient_bound(self.problem, theta)
+        size = 2 * gradient_bound(self.problem, theta)
+        drawn = _signs(self.seed, "jitter", self.t, theta)
+        return value, gradient + torch.where(gradient.abs() <= size, -gradient.sign(), drawn) * size
 
     def hessian(self, theta: Tensor) -> Tensor:
         """∇²L(θ), symmetrically moved by twice its bounds and a decomposition's error, but not where L is flat."""
@@ -130,6 +136,7 @@ class Lockstep:
         saved = state or {"twin": {"theta": theta}, "shadow": {"theta": theta}, "parted": None}
         self.parted: int | None = saved["parted"]
         self._allowed: float = saved.get("allowed", 0.0)
+        self._longest: float = saved.get("longest", 0.0)  # step, in any one entry
         self._singular: int | None = saved.get("singular")
         self._steppers: dict[str, Stepper] = {"twin": new_stepper(theta), "shadow": Rounding(new_stepper(theta))}
         for name, stepper in self._steppers.items():
@@ -165,6 +172,11 @@ class Lockstep:
         if not math.isfinite(away):
             self._allowed = math.inf
             return readings | {"twin/untold": "what rounding can do to this step is not finite"}
+        if away > self._longest / 2 > 0:
+            self._allowed = math.inf
+            return readings | {"twin/untold": f"rounding alone has moved θ by {away:.1g}, which is as much as a step"}
+        if visit.after is not None:
+            self._longest = max(self._longest, float((visit.after - visit.theta).abs().max()))
         self._allowed = max(self._allowed, away)
         verdict = compare("twin", "theta", visit.theta, twin, torch.full_like(twin, self._allowed))
         if not verdict.passed and self.parted is None:
@@ -180,7 +192,13 @@ class Lockstep:
             name: {"theta": _goes_on_from(self._ends[name]), "optimizer": stepper.state_dict()}
             for name, stepper in self._steppers.items()
         }
-        return {**copies, "parted": self.parted, "allowed": self._allowed, "singular": self._singular}
+        return {
+            **copies,
+            "parted": self.parted,
+            "allowed": self._allowed,
+            "longest": self._longest,
+            "singular": self._singular,
+        }
 
 
 def _goes_on_from(visit: Visit) -> Tensor:
