@@ -142,19 +142,25 @@ class Problem:
         return torch.cat([self.X.new_zeros(0, dtype=torch.float64), *rows])
 
     @cached_property
-    def heaviest(self) -> float:
-        """Σ_n (w_n + 1)(1 + ‖x_n‖)²/M, w_n = 4 tr h_n at z = 0, where no weight is hidden by saturation; 0 if X is.
-
-        Where `Loss.peak` says that h may be larger than that somewhere, w_n is what it may be.
-        """
-        if not len(self.columns):
-            return 0.0
+    def _weights(self) -> Tensor:
+        """w_n = 4 tr h_n at z = 0, (N,), where no weight is hidden by saturation; or what `Loss.peak` allows, if more."""
         at_zero = [self.loss.diagonal(X.new_zeros(len(X), self.shape[1]), y) for X, y in self.blocks()]
         h = torch.cat(at_zero).double()
         weights, peak = 4 * h.sum(dim=1), self.loss.peak(self.shape[1]) or 0.0
-        if peak > 4:  # the largest of h_kk is no more than their sum
-            weights = torch.maximum(weights, peak * h.amax(dim=1))
-        return float((weights + 1) @ (1 + self.row_squares.sqrt()).square()) / self.divisor
+        # The largest of h_kk is no more than their sum.
+        return torch.maximum(weights, peak * h.amax(dim=1)) if peak > 4 else weights
+
+    @cached_property
+    def heaviest(self) -> float:
+        """Σ_n (w_n + 1)(1 + ‖x_n‖)²/M, w_n the most that h_n weighs at any z; 0 if X is."""
+        if not len(self.columns):
+            return 0.0
+        return float((self._weights + 1) @ (1 + self.row_squares.sqrt()).square()) / self.divisor
+
+    @cached_property
+    def largest_trace(self) -> float:
+        """Σ_n w_n ‖x_n‖²/M: as much as tr H₀ is at any θ."""
+        return float(self._weights @ self.row_squares) / self.divisor if len(self.columns) else 0.0
 
     @cached_property
     def longest_row(self) -> float:

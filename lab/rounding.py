@@ -21,7 +21,9 @@ In θ        ∇: |X|ᵀ|δg|/N + γ_N |X|ᵀ|g|/N, and 4u for scaling and addin
 Closed rows Where each row of h sums to 0 but for 2(K + 8) u h_kk, a diagonal block may be made of the K − 1 others, in
             K more steps: in H that adds (3K + 16) u to e.
 Underflow   Below the smallest normal number ν, steps are uν, and no more is exact: an entry of |X|ᵀ h |X|/N may lose a
-            few uν (4 tr h + 1)(1 + ‖x‖)²/N, summed over the rows (`Problem.heaviest`); a product with V that for V.
+            few uν (4 tr h + 1)(1 + ‖x‖)²/N, summed over the rows (`Problem.heaviest`); a product with V that for V. An
+            h below ν may come out as 0, as 1/ν overflows on the way to it (torch's derivative of σ in float32 is 0 from
+            |z| = 89 on): that is a few ν of the largest trace that there is (`Problem.largest_trace`).
 """
 
 from collections.abc import Iterator
@@ -130,7 +132,7 @@ def _blocks(problem: Problem, theta: Tensor, width: int = 0, least: int = 64) ->
 def _underflow(problem: Problem, dtype: torch.dtype) -> float:
     """What an entry of ∇²L in `dtype` loses to numbers below the smallest normal one; 0 where X is."""
     numbers = torch.finfo(dtype)
-    return 4 * numbers.tiny * numbers.eps * (problem.shape[1] + 1) * problem.heaviest
+    return 4 * numbers.tiny * (problem.shape[1] + 1) * (numbers.eps * problem.heaviest + problem.largest_trace)
 
 
 def _ridge_rounding(problem: Problem, V: Tensor) -> Tensor:

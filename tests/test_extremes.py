@@ -2,13 +2,16 @@
 
 import math
 
+import mpmath
 import pytest
 import torch
 from torch.nn import functional
 
-from lab import oracle
+from lab import oracle, referee
 from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
+from lab.models.linear import Linear
+from lab.problem import Problem
 
 
 def of_all_rows(loss, y):
@@ -41,6 +44,23 @@ def test_sigmoid_keeps_its_curvature_where_torch_s_softplus_has_none():
     z, y = torch.tensor([[20.1]], dtype=torch.float64), torch.tensor([[0.0]], dtype=torch.float64)
     assert float(oracle.hessian(lambda z: functional.softplus(z).sum(), z)) == 0
     assert float(Sigmoid().diagonal(z, y)) == pytest.approx(1.8650e-9, rel=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_saturated_sigmoid_and_torch_s_are_judged_by_what_underflow_leaves_of_either(dtype):
+    """torch's own is 0 from where e^|z| overflows; ours goes on to the smallest number that there is."""
+    edge = math.log(torch.finfo(dtype).max)
+    z = torch.linspace(0.97, 1.12, 40, dtype=dtype)[:, None] * -edge
+    slopes = [float(mpmath.exp(v) / (1 + mpmath.exp(v)) ** 2) for v in z[:, 0].tolist()]
+    true = torch.tensor(slopes, dtype=torch.float64)[:, None]
+    least = torch.finfo(dtype).tiny * torch.finfo(dtype).eps
+    unit = (8 + 2 * edge) * torch.finfo(dtype).eps / 2
+    assert bool(((Sigmoid().diagonal(z, z * 0).double() - true).abs() <= unit * true + 2 * least).all())
+    theta, V = z.new_full((1, 1), -edge), z.new_ones(1, 1)
+    for x in z / -edge:
+        problem = Problem(Sigmoid(), Linear(), x[None], torch.zeros_like(V))
+        assert referee.judge_hessian(problem, theta, problem.hessian(theta)).passed
+        assert referee.judge_hvp(problem, theta, V, problem.hvp(theta, V)).passed
 
 
 def test_all_rows_ignored_make_no_loss_where_torch_s_is_nan():

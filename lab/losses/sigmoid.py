@@ -28,8 +28,8 @@ Numerics
     smallest normal number. For y between, |δ∇ℓ| ≤ (4 + K) u (aσ(z) + bσ(−z)): the digits that the two parts share are
     lost, and no others.
     log(1 + e^x) = max(x, 0) + log1p(e^{−|x|}), not softplus, which is linear above 20 and has a second derivative of 0
-    there. σ(z)σ(−z) = 1/(e^z + 2 + e^{−z}) is a sum of positive numbers, and not 0 in the tail where the label is
-    right, as the Hessian of torch's multilabel_soft_margin_loss is from 40 on.
+    there. σ(z)σ(−z) = e/(1 + e)² with e = e^{−|z|} cancels nowhere, and is not 0 in the tail where the label is right,
+    as the Hessian of torch's multilabel_soft_margin_loss is from 40 on.
     z = ±∞ is a label that is certain: the loss is 0 where it is right (torch: ∞ − ∞ = nan), ∞ where it is wrong.
 
 Source     Bishop, Pattern Recognition and Machine Learning (2006), §4.3.2; Böhning, Ann. Inst. Statist. Math. 44
@@ -113,9 +113,9 @@ class Sigmoid(Loss):
         return torch.diag_embed(self.diagonal(z, y))
 
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
-        """(a + b) σ(z)σ(−z), (N, K), as 1/(e^{|z|} + 2 + e^{−|z|}), with no 1 − σ = 0 at large logits."""
-        e = z.abs().exp_()
-        h = e.reciprocal().add_(e).add_(2).reciprocal_()
+        """(a + b) σ(z)σ(−z), (N, K), as e/(1 + e)² with e = e^{−|z|}: no 1 − σ = 0 and no ∞ at large logits."""
+        e = z.abs().neg_().exp_()
+        h = e / (1 + e).square_()
         if self._is_weighed or y.ndim > 2:
             a, b = self._shares(z, y)
             h *= a + b
