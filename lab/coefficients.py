@@ -12,6 +12,10 @@ b − Σ β_d μ_d/s_d, a linear map T of the coefficients, whose covariance is 
 are centred here, where one of them is constant: the base of a column as of years, 2000 and a little, says nothing of
 how well its slope is known, and would cost I digits.
 
+Where some rows can be separated from the rest, θ grows without end along a direction that moves no other row's logits
+(Albert & Anderson, Biometrika 71, 1984). Newton's step goes on by about a logit there, however many there were, while
+the standard error grows like e^{t/2}: so the step is held against both.
+
 Source  Agresti, Categorical Data Analysis, 3rd ed. (2013), §5.5 and §8.1.
 """
 
@@ -26,7 +30,7 @@ from lab.errors import InputError
 from lab.experiment import Experiment
 from lab.problem import Problem
 
-NEAR = 0.01  # standard errors: an estimate this near to the maximum is at it, for all that a table can show
+NEAR = 0.01  # standard errors, and logits: an estimate this near to the maximum is at it, for all a table can show
 VAGUE = 1e3  # logits: with a standard error like that nothing is known of an estimate
 
 
@@ -100,6 +104,12 @@ def _covariance(
             f"coefficients: training ended {off:.2g} standard errors from the maximum of the likelihood; train on "
             "(optimizer.kind=newton takes the fewest steps); if that never ends, the data may be separable"
         )
+    moved = float((problem.X @ step.view(F, D).T).abs().max())
+    if not moved <= NEAR:
+        raise InputError(
+            f"coefficients: the step from here to the maximum of the likelihood would move a logit by {moved:.2g}; "
+            "train on; if that never ends, there is none: some of the rows can be separated from the rest"
+        )
     return covariance.view(F, D, F, D)
 
 
@@ -125,11 +135,11 @@ def _likelihoods(problem: Problem) -> float:
     """What L(θ) is to be multiplied by to be −log of the data's likelihood."""
     if problem.ridge:
         raise InputError("coefficients: the fit has a ridge, and is no maximum of the likelihood; train with ridge=0")
-    of_one = problem.loss.likelihood(problem.shape[1])
+    of_one = problem.loss.likelihood(problem.y, problem.shape[1])
     if of_one is None:
         raise InputError(
-            "coefficients: with weights of classes or labels, or label smoothing, the loss is no likelihood; "
-            "train without them"
+            "coefficients: with weights of rows, classes or labels, label smoothing, or targets between 0 and 1 the "
+            "loss is no likelihood; train without them"
         )
     return problem.divisor * of_one
 

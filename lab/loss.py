@@ -195,10 +195,11 @@ class Loss(Derivation):
         """Return c with h(z) ⪯ c max diag h(0) I for every row's Hessian at every z (K,); None where none is known."""
         return None
 
-    def likelihood(self, K: int) -> float | None:
+    def likelihood(self, y: Tensor, K: int) -> float | None:
         """Return c such that c ℓ of a row is −log of its target's likelihood; None where ℓ is known as no likelihood.
 
-        Weights of classes and smoothed labels make it none: what a table of coefficients says of a fit would be false.
+        Weights, shares of classes as targets y and smoothed labels make it none: what a table of coefficients says of
+        such a fit would be false.
         """
         return None
 

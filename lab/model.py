@@ -50,4 +50,22 @@ class Model(ABC):
 
     def dependent(self, X: Tensor) -> int:
         """Return how many columns of X depend linearly on the others: each leaves K directions of θ unseen."""
-        return X.shape[1] - int(torch.linalg.matrix_rank(X))
+        return self.unseen(X).shape[1]
+
+    def unseen(self, X: Tensor) -> Tensor:
+        """Return an orthonormal basis (D, q) of the v with Xv = 0, to what rounding of X's entries can do, in double.
+
+        Its rank is the same in any unit of its columns, and is looked for where each has the size 1: in units of their
+        own a large one would hide all others. An entry that is off by u in X's type moves singular values by u√D.
+        """
+        unit = (
+            X.abs().amax(dim=0).double().nan_to_num(nan=1.0, posinf=1.0) if len(X) else X.new_zeros(X.shape[1]).double()
+        )
+        unit = unit.masked_fill(unit == 0, 1.0)
+        R = torch.linalg.qr(X.double() / unit, mode="r").R
+        _, sizes, V = torch.linalg.svd(R, full_matrices=True)
+        D, double = X.shape[1], torch.finfo(torch.float64).eps
+        share = max(max(X.shape) * double, 4 * torch.finfo(X.dtype).eps * D**0.5)
+        rank = int((sizes > share * sizes[0]).sum()) if len(sizes) else 0
+        basis: Tensor = torch.linalg.qr(V[rank:].T / unit[:, None]).Q
+        return basis

@@ -128,7 +128,7 @@ class Problem:
     def reference(self, theta: Tensor) -> Tensor:
         """L(θ) by torch's own loss and plain tensor operations: the bare function that an oracle differentiates."""
         mean = self.loss.reduced_reference(self.model.forward(self.X, theta), self.y)
-        return mean + self.ridge / 2 * (self.mask * theta.square()).sum()
+        return self._with_penalty(mean, theta)
 
     def correct(self, theta: Tensor) -> Tensor:
         """Fraction of labels predicted right, a 0-d tensor, among the rows that the loss does not leave out."""
@@ -143,7 +143,7 @@ class Problem:
 
     @cached_property
     def _weights(self) -> Tensor:
-        """w_n = 4 tr h_n at z = 0, (N,), where no weight is hidden by saturation; or what `Loss.peak` allows, if more."""
+        """w_n = 4 tr h_n at z = 0, (N,), where no weight is hidden by saturation; or what `Loss.peak` allows."""
         at_zero = [self.loss.diagonal(X.new_zeros(len(X), self.shape[1]), y) for X, y in self.blocks()]
         h = torch.cat(at_zero).double()
         weights, peak = 4 * h.sum(dim=1), self.loss.peak(self.shape[1]) or 0.0
@@ -233,14 +233,14 @@ class Problem:
         """Which rows of θ the ridge leaves alone, (D,), and for them R and S of `without_flat`."""
         free = self.mask[:, 0] == 0 if self.ridge else torch.ones_like(self.mask[:, 0], dtype=torch.bool)
         K = self.shape[1]
-        X = self.X[:, free]
-        rows = torch.linalg.svd(X, full_matrices=False).Vh[: X.shape[1] - self.model.dependent(X)]
+        unseen = self.model.unseen(self.X[:, free])
+        R = torch.eye(len(unseen), dtype=torch.float64, device=unseen.device) - unseen @ unseen.T
         # What no row's Hessian ever sees it does not see at z = 0, where no row is saturated.
         at_zero = self.X.new_zeros(K, K)
         for part, y in self.blocks(width=K * K):
             at_zero += self.loss.hessian(part.new_zeros(len(part), K), y).sum(dim=0)
         seen = spectrum.eigh(at_zero)[1][:, self.loss.flat(K)[0] :]
-        return free, rows.T @ rows, seen @ seen.T
+        return free, R.to(self.X), seen @ seen.T
 
     def _logits_and_push(self, X: Tensor, theta: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
         """z and JV, each (N, K)."""

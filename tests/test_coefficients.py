@@ -110,6 +110,45 @@ def test_what_is_no_fit_is_refused_with_its_reason(rng):
         coefficients(Problem(problem.loss, problem.model, X, problem.y), theta, names, outputs)
 
 
+def newton(problem, steps):
+    """θ after so many full Newton steps from 0."""
+    theta = torch.zeros(problem.shape, dtype=F64)
+    for _ in range(steps):
+        H = problem.hessian(theta) + 1e-300 * torch.eye(theta.numel(), dtype=F64)
+        theta = theta - (torch.linalg.pinv(H, hermitian=True) @ problem.gradient(theta).reshape(-1)).view(theta.shape)
+    return theta
+
+
+@pytest.mark.parametrize("of_one_kind", [5, 20, 40, 80])
+@pytest.mark.parametrize("kind", ["sigmoid", "softmax"])
+def test_where_some_rows_can_be_separated_no_number_of_steps_makes_a_table(kind, of_one_kind, rng):
+    """Every row with d = 1 has the same label, and no other row says how large d's coefficient is."""
+    x, d = torch.randn(200, generator=rng, dtype=F64), (torch.arange(200) < of_one_kind).to(F64)
+    labels = (torch.rand(200, generator=rng, dtype=F64) < torch.sigmoid(x)).long().where(d == 0, 1)
+    loss = Sigmoid() if kind == "sigmoid" else Softmax()
+    X, y = torch.stack([x, d, torch.ones_like(d)], dim=1), loss.encode(labels, 2, F64)
+    problem, outputs = Problem(loss, Linear(), X, y, outputs=1 + (kind == "softmax")), ("no", "yes")
+    for steps in range(1, 22):
+        with pytest.raises(InputError, match=r"maximum of the likelihood|separable"):
+            coefficients(problem, newton(problem, steps), ("x", "d", "1"), outputs[: problem.shape[1]])
+    rest = Problem(loss, Linear(), X[d == 0][:, [0, 2]], y[d == 0], outputs=problem.outputs)
+    assert coefficients(rest, newton(rest, 12), ("x", "1"), outputs[: rest.shape[1]])
+
+
+def test_weights_of_rows_and_targets_that_are_shares_make_no_likelihood(rng):
+    X = torch.randn(60, 2, generator=rng, dtype=F64)
+    y, share = torch.arange(60).remainder(2).to(F64)[:, None], torch.rand(60, 1, generator=rng, dtype=F64)
+    assert coefficients(Problem(Sigmoid(), Linear(), X, y), newton(Problem(Sigmoid(), Linear(), X, y), 12), "ab", "y")
+    for loss, targets in (
+        (Sigmoid(), Sigmoid.weighed(y, 1 + share)),
+        (Sigmoid(), share),
+        (Softmax(), torch.cat([share, 1 - share], dim=1)),
+    ):
+        problem = Problem(loss, Linear(), X, targets, outputs=1 if targets.shape[1] == 1 else 2)
+        with pytest.raises(InputError, match="the loss is no likelihood"):
+            coefficients(problem, newton(problem, 12), "ab", "yz")
+
+
 def test_a_standardised_fit_is_told_in_the_data_s_own_units(tmp_path, capsys):
     rng = torch.Generator().manual_seed(3)
     x = 40 + 7 * torch.randn(90, 2, generator=rng, dtype=F64)

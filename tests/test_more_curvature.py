@@ -18,6 +18,7 @@ from lab.models.linear import Linear
 from lab.probe import Step
 from lab.probes.descent import Descent, remainder
 from lab.probes.sharpness import Sharpness, largest
+from lab.probes.spectrum import SpectrumProbe
 from lab.problem import Problem
 from lab.spectrum import dense
 
@@ -273,3 +274,18 @@ def test_the_sharpness_of_plain_descent_is_the_largest_eigenvalue(tiny, tmp_path
     run = launch.train({**tiny, "probes": {"sharpness": {"every": 1}, "spectrum": {}}}, runs=tmp_path)
     for row in run.metrics.rows:
         assert row["stability/share"] == pytest.approx(row["stability/lr_lambda_max"] / 2, rel=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e9, 1.7e14])
+def test_what_rounding_hides_has_no_number(unit, rng):
+    """Columns that are independent, one of them in tiny units: no eigenvalue is 0, and two are lost in rounding."""
+    X = torch.randn(200, 3, generator=rng, dtype=torch.float64)
+    X[:, 2] = 1
+    X[:, 0] *= unit
+    y = (torch.rand(200, 1, generator=rng) < 0.5).double()
+    problem, theta = Problem(Sigmoid(), Linear(), X, y), torch.zeros(3, 1, dtype=torch.float64)
+    readings = SpectrumProbe(bottom=1).measure(step_from(problem, theta, theta))
+    lost = {"curvature/condition", "curvature/log_determinant", "curvature/lambda_min", "curvature/bottom_1"}
+    assert lost & readings.keys() == (lost if unit == 1 else set())
+    assert "depend" not in readings["curvature/definiteness"]
+    assert readings["curvature/rank"] == (3 if unit == 1 else 1)

@@ -5,6 +5,7 @@ import torch
 from conftest import make_problem
 
 from lab import oracle, problem
+from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.models.linear import Linear
 from lab.problem import Problem
@@ -105,3 +106,20 @@ def test_cuda_gives_what_the_cpu_gives(problem_and_theta):
     there = Problem(p.loss, p.model, p.X.cuda(), p.y.cuda(), p.ridge, p.held.cuda())
     assert torch.allclose(there.gradient(theta.cuda()).cpu(), p.gradient(theta), rtol=1e-12, atol=1e-15)
     assert torch.allclose(there.hessian(theta.cuda()).cpu(), p.hessian(theta), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("unit", [1.0, 1e3, 1e9])
+def test_the_rank_of_columns_does_not_depend_on_their_units_nor_on_how_many_rows_there_are(unit, dtype, rng):
+    X = torch.randn(20_000, 4, generator=rng, dtype=torch.float64)
+    X[:, 3] = 1
+    y = torch.zeros(len(X), 1, dtype=dtype)
+    units = torch.tensor([unit, 1, 1 / unit, 1], dtype=torch.float64)
+    free = Problem(Sigmoid(), Linear(), (X * units).to(dtype), y)
+    assert (free.sloped, free.flat_directions) == (4, [])
+    X[:, 2] = X[:, 0] - 3 * X[:, 1]
+    bound = Problem(Sigmoid(), Linear(), (X * units).to(dtype), y)
+    assert (bound.sloped, bound.flat_directions) == (3, [(1, "1 column of X depends on the others")])
+    v = bound.model.unseen(bound.X)[:, 0]
+    there = torch.tensor([1, -3, -1, 0], dtype=torch.float64) / units
+    assert float((v @ there).abs() / there.norm()) == pytest.approx(1, abs=1e-5)

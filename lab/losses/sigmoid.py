@@ -198,8 +198,10 @@ class Sigmoid(Loss):
         """Return 1: σ(1 − σ) is largest at 0, and the weights do not move with z."""
         return 1.0
 
-    def likelihood(self, K: int) -> float | None:
-        return None if self._is_weighed else float(K if self.average else 1)
+    def likelihood(self, y: Tensor, K: int) -> float | None:
+        if self._is_weighed or y.ndim > 2 or not bool(((y == 0) | (y == 1)).all()):
+            return None
+        return float(K if self.average else 1)
 
     def flat(self, K: int) -> tuple[int, str]:
         count = 0 if self.weight is None else self.weight.count(0.0)

@@ -258,8 +258,9 @@ class Softmax(Loss):
         """Return K²/2(K − 1): h ⪯ R I/2 (Böhning 1992, Theorem 3.1), and R (1 − 1/K)/K is h's diagonal at z = 0."""
         return K * K / (2 * max(K - 1, 1))
 
-    def likelihood(self, K: int) -> float | None:
-        return None if self.weighs or self.label_smoothing else 1.0
+    def likelihood(self, y: Tensor, K: int) -> float | None:
+        certain = y.ndim == 1 or bool((y.amax(dim=1) == 1).all() and (y.sum(dim=1) == 1).all() and (y >= 0).all())
+        return 1.0 if certain and not self.weighs and not self.label_smoothing else None
 
     def flat(self, K: int) -> tuple[int, str]:
         return 1, "softmax ignores a common shift"

@@ -9,6 +9,9 @@ At a step that measures, all eigenvalues are found or the largest ones, by what 
 intervals are moved by the exponential bound, for next to nothing. `every: auto` measures when they have grown wider
 than `tolerance`, relative to the largest eigenvalue.
 
+What rounding hides has no number: where an eigenvalue is within rounding of zero that no flat direction accounts for,
+the smallest ones, the condition and the determinant are not known, and the rank is at least what is said.
+
 `curvature/effective_rank` is tr H/λ₁, how many directions as curved as the first would make up the trace (Koltchinskii
 & Lounici, Bernoulli 23, 2017); `curvature/log_determinant` is that of H on its range, and known with all eigenvalues.
 """
@@ -153,16 +156,20 @@ class SpectrumProbe(Probe):
         k, known = self.top, "proved" if problem.model.is_product else "by an estimate of rounding"
         enclosure = Enclosure(found.lower[:k].cpu(), found.upper[:k].cpu())
         ceiling = bounds.exact(found.values, found.radius)
+        flat = problem.flat_directions
+        told = found.zeros <= sum(count for count, _ in flat)  # no eigenvalue is lost in rounding
         readings: dict[str, Reading] = {
             "curvature/rank": found.rank,
-            "curvature/definiteness": spectrum.explain_definiteness(found, problem.flat_directions),
+            "curvature/definiteness": spectrum.explain_definiteness(found, flat),
             "curvature/certainty": f"{known}: {found.how}",
         }
-        if found.rank:  # of nothing there is neither
+        if found.rank and told:  # of nothing there is neither
             readings |= {"curvature/condition": found.condition, "curvature/log_determinant": found.log_determinant}
         if enclosure.width <= self.tolerance:
-            readings |= {**_numbered("lambda", found.values[:k]), "curvature/lambda_min": float(found.values[-1])}
-            readings |= _numbered("bottom", found.values.flip(0)[: self.bottom])
+            readings |= _numbered("lambda", found.values[:k])
+            if told:
+                readings |= {"curvature/lambda_min": float(found.values[-1])}
+                readings |= _numbered("bottom", found.values.flip(0)[: self.bottom])
         else:
             readings["curvature/certainty"] = (
                 f"not known to {self.tolerance:g} of the largest eigenvalue: rounding may move each by "
