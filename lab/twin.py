@@ -5,8 +5,9 @@ optimizer as much as on the loss. So the allowance is measured: a third copy, th
 gradient with every entry displaced, in a random direction, by all that rounding can do to it (both bounds of
 `lab.rounding`: ours and autograd's). So is the Hessian where an optimizer asks for it. And each step rounds: a
 θ₊ = θ + Δ comes to u|θ₊|, and Δ, in the few operations that most optimizers make of it (`optimizer.OPERATIONS`), to
-γ|Δ|: twice that, as there are two of them. What the shadow drifts is what rounding can do to this run; the twin, whose
-own rounding is mostly far smaller, has parted for another reason when it drifts further.
+γ|Δ|: twice that, as there are two of them. What the shadow drifts is what rounding can do to this run. It is one draw
+of many, and of two draws of one size, normal say, one is more than DRAWS times the other in one case of twelve; the
+twin's own rounding is mostly far smaller than that size: where it drifts further, it has parted for another reason.
 
 A solve with the Hessian divides by its eigenvalues, so that those that are zero must be known for it. By hand they come
 out zero to the rounding of ‖H‖₂; autograd has p(1 − p) as a difference, whose rounding is u p even where p(1 − p), and
@@ -19,7 +20,9 @@ that step goes is up to rounding, and of what comes after it nothing can be told
 
 Some optimizers go by a gradient's sign, or nearly so where it is small (Rprop; Adagrad at first): an entry that is
 rounding alone then decides on a whole step. The shadow is displaced past zero wherever rounding reaches that far, so
-that it takes the other one; and once it is off by half of the longest step, nothing can be told of what comes after.
+that it takes the other one. Others decide by comparing (L-BFGS's line search), or are beyond where they are stable, and
+what rounding has begun grows to what training itself does. Once what would be allowed is half of the longest step, it
+says nothing of who is wrong, and nothing can be told of what comes after.
 
 A shadow that came close at one step may have been far before, and what it left by, say along a flat direction, need not
 bring the twin back: so what is allowed is the largest drift of the shadow until then.
@@ -41,6 +44,8 @@ from lab.referee import Verdict, compare
 from lab.rounding import gamma, gradient_bound, hessian_bound
 from lab.seeds import stream
 from lab.stability import Stability
+
+DRAWS = 8.0  # how many times further than a draw of what rounding does another one may go
 
 
 @dataclass(frozen=True)
@@ -162,19 +167,22 @@ class Lockstep:
         # A walk that has ended early, for want of finite numbers, stays where it ended.
         self._ends |= {name: next(walker, self._ends.get(name, visit)) for name, walker in self._visits.items()}
         twin, shadow = self._ends["twin"].theta, self._ends["shadow"].theta
-        drift, away = float((visit.theta - twin).abs().max()), float((visit.theta - shadow).abs().max())
+        drift, away = float((visit.theta - twin).abs().max()), DRAWS * float((visit.theta - shadow).abs().max())
         readings: dict[str, float | str | Verdict] = {} if math.isnan(drift) else {"twin/drift": drift}
         if math.isinf(self._allowed):
             return readings
         if self._singular is not None and visit.t > self._singular:
             self._allowed = math.inf
             return readings | {"twin/untold": f"at step {self._singular} H is singular but for rounding"}
+        if visit.finite and not self._ends["twin"].finite:
+            self._allowed = math.inf
+            return readings | {"twin/untold": f"autograd's loss is not finite at step {self._ends['twin'].t}"}
         if not math.isfinite(away):
             self._allowed = math.inf
             return readings | {"twin/untold": "what rounding can do to this step is not finite"}
         if away > self._longest / 2 > 0:
             self._allowed = math.inf
-            return readings | {"twin/untold": f"rounding alone has moved θ by {away:.1g}, which is as much as a step"}
+            return readings | {"twin/untold": f"rounding alone may move θ by {away:.1g}, which is as much as a step"}
         if visit.after is not None:
             self._longest = max(self._longest, float((visit.after - visit.theta).abs().max()))
         self._allowed = max(self._allowed, away)

@@ -4,6 +4,7 @@ import pytest
 from test_trainer import Heard, plant, start
 
 from lab.summary import summarize
+from lab.twin import DRAWS
 
 
 def test_a_twin_stays_within_rounding(tiny, tmp_path):
@@ -30,7 +31,7 @@ def test_the_rounding_of_an_optimizer_s_own_steps_is_allowed(tmp_path):
     fixed = {"ridge": 0.01, "seed": 679, "steps": 10, "probes": {}, "twin": "autograd"}
     run = start({"data": data | {"validation": 0.5}, "loss": loss, "optimizer": optimizer, **fixed}, tmp_path)
     assert run.status == "finished", run.folder.status()
-    assert max(run.metrics["twin/allowed"]) < 1e-12
+    assert max(run.metrics["twin/allowed"]) < DRAWS * 1e-12
 
 
 def test_the_rounding_of_a_hessian_is_allowed_where_a_step_solves_with_it(tmp_path):
@@ -66,6 +67,29 @@ def test_a_twin_says_where_rounding_alone_decides_a_step(tmp_path):
     assert said == [f"at step {told[-1]} H is singular but for rounding"]
     lines = [line.figures for line in summarize(run.folder.path, run.folder.status(), run.metrics.rows)]
     assert f"from step {told[-1] + 1} on nothing can be told: {said[0]}" in lines
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "more"),
+    [
+        ({"kind": "rprop", "lr": 0.01}, {}),  # balanced classes: the intercept's gradient is rounding, and has a sign
+        ({"kind": "rprop", "lr": 0.001}, {"seed": 3}),
+        ({"kind": "lbfgs", "lr": 1.0, "max_iter": 4}, {"dtype": "float32", "batch_size": 16, "ridge": 0.01}),
+        ({"kind": "sgd", "lr": 30.0, "momentum": 0.9}, {"dtype": "float32", "ridge": 0.01, "steps": 150}),
+        (
+            {"kind": "sgd", "lr": 50.0, "momentum": 0.9},
+            {"dtype": "float32", "ridge": 0.01, "steps": 150, "batch_size": 8},
+        ),
+    ],
+    ids=["by sign", "by sign again", "by comparing", "beyond stability", "beyond stability by batches"],
+)
+def test_a_right_derivation_does_not_fail_where_rounding_decides_on_steps(optimizer, more, tiny, tmp_path):
+    data = {"kind": "sklearn", "name": "iris"}
+    run = start({**tiny, "data": data, "probes": {}, "twin": "autograd", "optimizer": optimizer, **more}, tmp_path)
+    assert run.status == "finished", run.folder.status()
+    untold = [row for row in run.metrics.rows if "twin/untold" in row]
+    assert len(untold) == (optimizer["kind"] != "lbfgs")
+    assert all("as much as a step" in row["twin/untold"] for row in untold)
 
 
 def test_a_wrong_hessian_parts_the_twin_where_a_step_solves_with_it(tiny, tmp_path, monkeypatch):
