@@ -95,8 +95,9 @@ class Objective:
         return self.f(theta).detach()
 
     def value_and_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """f(θ) and ∇f(θ), in θ's shape."""
-        return value_and_gradient(self.f, theta)
+        """f(θ) and ∇f(θ), in θ's shape and, as L-BFGS insists on, layout."""
+        value, gradient = value_and_gradient(self.f, theta)
+        return value, gradient.contiguous()
 
     def hessian(self, theta: Tensor) -> Tensor:
         """∇²f(θ), (P, P)."""

@@ -3,11 +3,12 @@
 Two right implementations drift too, by rounding, which training may damp or amplify, and by how much depends on the
 optimizer as much as on the loss. So the allowance is measured: a third copy, the shadow, is trained by the hand-derived
 gradient with every entry displaced, in a random direction, by all that rounding can do to it (both bounds of
-`lab.rounding`: ours and autograd's). So is the Hessian where an optimizer asks for it. And each step rounds: a
-θ₊ = θ + Δ comes to u|θ₊|, and Δ, in the few operations that most optimizers make of it (`optimizer.OPERATIONS`), to
-γ|Δ|: twice that, as there are two of them. What the shadow drifts is what rounding can do to this run. It is one draw
-of many, and of two draws of one size, normal say, one is more than DRAWS times the other in one case of twelve; the
-twin's own rounding is mostly far smaller than that size: where it drifts further, it has parted for another reason.
+`lab.rounding`: ours and autograd's). So is the value, and the Hessian, where an optimizer asks for them. And each step
+rounds: a θ₊ = θ + Δ comes to u|θ₊|, and Δ, in the few operations that most optimizers make of it
+(`optimizer.OPERATIONS`), to γ|Δ|: twice that, as there are two of them. What the shadow drifts is what rounding can do
+to this run. It is one draw of many, and of two draws of one size, normal say, one is more than DRAWS times the other in
+one case of twelve; the twin's own rounding is mostly far smaller than that size: where it drifts further, it has parted
+for another reason.
 
 A solve with the Hessian divides by its eigenvalues, so that those that are zero must be known for it. By hand they come
 out zero to the rounding of ‖H‖₂; autograd has p(1 − p) as a difference, whose rounding is u p even where p(1 − p), and
@@ -41,7 +42,7 @@ from lab.loop import Visit, walk
 from lab.optimizer import OPERATIONS, Objective, Stepper
 from lab.problem import Problem
 from lab.referee import Verdict, compare
-from lab.rounding import gamma, gradient_bound, hessian_bound
+from lab.rounding import gamma, gradient_bound, hessian_bound, value_bound
 from lab.seeds import stream
 from lab.stability import Stability
 
@@ -58,15 +59,16 @@ class Jittered:
     on_singular: Callable[[int], None]  # told of t where rounding may make H singular
 
     def value(self, theta: Tensor) -> Tensor:
-        """L(θ), as it is."""
-        return self.problem.value(theta)
+        """L(θ), moved up or down by its bound as its last digit says: at two θ of one line search, each for itself."""
+        return self._moved(self.problem.value(theta), theta)
 
     def value_and_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """L(θ), and ∇L(θ) with each entry moved up or down by its bound, and past zero where that is within it."""
         value, gradient = self.problem.value_and_gradient(theta)
         size = 2 * gradient_bound(self.problem, theta)
-        drawn = _signs(self.seed, "jitter", self.t, theta)
-        return value, gradient + torch.where(gradient.abs() <= size, -gradient.sign(), drawn) * size
+        passes = (gradient != 0) & (gradient.abs() <= size)
+        signs = torch.where(passes, -gradient.sign(), _signs(self.seed, "jitter", self.t, theta))
+        return self._moved(value, theta), gradient.addcmul_(signs, size)  # laid out as it was, on which L-BFGS insists
 
     def hessian(self, theta: Tensor) -> Tensor:
         """∇²L(θ), symmetrically moved by twice its bounds and a decomposition's error, but not where L is flat."""
@@ -78,6 +80,10 @@ class Jittered:
             if len(sizes) and sizes[-1] <= torch.linalg.eigvalsh(size.double())[-1]:  # ‖E‖₂ ≤ ‖|E|‖₂
                 self.on_singular(self.t)
         return H + self.problem.without_flat(lower + torch.tril(lower, -1).T)
+
+    def _moved(self, value: Tensor, theta: Tensor) -> Tensor:
+        size = 2 * value_bound(self.problem, theta)
+        return value - size if _last_digit(value) else value + size
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,12 @@ class Rounding:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._stepper.load_state_dict(state)
+
+
+def _last_digit(x: Tensor) -> int:
+    """The last binary digit of a number's mantissa; 0 where it is none."""
+    digits = 2**53 if x.dtype == torch.float64 else 2**24
+    return int(math.frexp(float(x))[0] * digits) % 2 if math.isfinite(x) else 0
 
 
 def _signs(seed: int, purpose: str, t: int, like: Tensor) -> Tensor:

@@ -75,13 +75,21 @@ def test_a_twin_says_where_rounding_alone_decides_a_step(tmp_path):
         ({"kind": "rprop", "lr": 0.01}, {}),  # balanced classes: the intercept's gradient is rounding, and has a sign
         ({"kind": "rprop", "lr": 0.001}, {"seed": 3}),
         ({"kind": "lbfgs", "lr": 1.0, "max_iter": 4}, {"dtype": "float32", "batch_size": 16, "ridge": 0.01}),
+        ({"kind": "lbfgs", "lr": 1.0, "line_search_fn": "strong_wolfe"}, {}),
         ({"kind": "sgd", "lr": 30.0, "momentum": 0.9}, {"dtype": "float32", "ridge": 0.01, "steps": 150}),
         (
             {"kind": "sgd", "lr": 50.0, "momentum": 0.9},
             {"dtype": "float32", "ridge": 0.01, "steps": 150, "batch_size": 8},
         ),
     ],
-    ids=["by sign", "by sign again", "by comparing", "beyond stability", "beyond stability by batches"],
+    ids=[
+        "by sign",
+        "by sign again",
+        "by comparing",
+        "by comparing values",
+        "beyond stability",
+        "beyond stability by batches",
+    ],
 )
 def test_a_right_derivation_does_not_fail_where_rounding_decides_on_steps(optimizer, more, tiny, tmp_path):
     data = {"kind": "sklearn", "name": "iris"}
