@@ -140,7 +140,7 @@ def points(subject: Subject, dtype: torch.dtype, rng: Generator) -> Iterator[Poi
                 yield point
     except InputError:
         raise
-    except Exception as error:
+    except conduct.RAISED as error:
         raise InputError(f"examples {place(error)}") from error
 
 
@@ -177,7 +177,7 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
             truth = Truth(subject.f, point)
         except exact.FormulaError as error:
             why = str(error)
-        except Exception as error:
+        except conduct.RAISED as error:
             yield next(iter(subject.claims)), Trial(_raised("value", point, error))
             return
         for what, claim in subject.claims.items():
@@ -190,7 +190,7 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
                 yield what, _trial(what, claim, subject, truth, routes, direction)
             except exact.FormulaError as unknown:
                 yield what, _estimated(what, claim, subject, point, direction, str(unknown))
-            except Exception as error:
+            except conduct.RAISED as error:
                 yield what, Trial(_raised(what, point, error))
 
 
@@ -263,14 +263,14 @@ def _shape_dispute(
     return Dispute(what, ours, due, torch.zeros_like(due), named, letters(subject, point), subject.loss)
 
 
-def _raised(what: str, point: Point, error: Exception) -> Verdict:
+def _raised(what: str, point: Point, error: BaseException) -> Verdict:
     """A claim that raises is a failed check, with the place where it did; so is one that cannot be judged."""
     note = str(error) if isinstance(error, conduct.MisconductError) else place(error)
     dtype = str(point.x.dtype).removeprefix("torch.")
     return Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, note)
 
 
-def place(error: Exception) -> str:
+def place(error: BaseException) -> str:
     """What was raised and where in the user's own lines: "raises my_loss.py:12: TypeError: …"."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "/torch/" not in f.filename]
     here = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from lab import oracle
-from lab.bench import backward, judge
+from lab.bench import backward, conduct, judge
 from lab.bench.judge import Subject
 from lab.derivation import Derivation
 from lab.errors import InputError, guess
@@ -37,7 +37,7 @@ def load(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         raise InputError(f"{error.filename}:{error.lineno}: {error.msg}") from None
-    except (Exception, SystemExit) as error:
+    except conduct.RAISED as error:
         here = {str(path), str(path.resolve())}
         frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename in here]
         line = f":{frames[-1]}" if frames else ""
@@ -131,7 +131,7 @@ def _made(kind: type[Any], path: Path, line: int) -> Any:
             f"{path}:{line}: {kind.__name__} cannot be made without arguments ({error}); give them defaults, or make "
             f"one at the top level of the file: mine = {kind.__name__}(…)"
         ) from None
-    except Exception as error:
+    except conduct.RAISED as error:
         raise InputError(f"{path}:{line}: {kind.__name__} cannot be made: it {judge.place(error)}") from None
 
 
