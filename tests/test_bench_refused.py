@@ -48,3 +48,33 @@ def test_who_leaves_the_program_is_a_failed_check_with_its_place(what, mine, cap
 def test_who_leaves_the_program_before_there_is_something_to_judge_is_wrong_input(name, mine, capsys):
     assert main(["check", mine(HEAD + CUBES + f"    def {name}(self, *rng): sys.exit(0)\n")]) == 2
     assert re.search(r"mine\.py:\d+: Cubes.* raises .*mine\.py:\d+: SystemExit: 0", capsys.readouterr().err)
+
+
+POISSON = '''
+@dataclass(frozen=True)
+class Poisson(lab.Loss):
+    """exp z − yz."""
+
+    def value(self, z, y): return (z.exp() - y * z).sum(dim=1)
+    def gradient(self, z, y): return z.exp() - y
+    def hvp(self, z, y, u): return z.exp() * u
+    def reference(self, z, y): return torch.nn.functional.poisson_nll_loss(z, y, reduction="none").sum(dim=1)
+    def encode(self, labels, classes, dtype): return labels[:, None].to(dtype)
+    def correct(self, z, y): return (z.exp().round() == y).to(z.dtype).mean(dim=1)
+    def _examples(self, rng, scale):
+        if scale < 8:
+            yield scale * torch.randn(5, 2, generator=rng), torch.randint(3, (5, 2), generator=rng).double()
+'''
+
+
+@pytest.mark.parametrize("what", ["gradient", "hvp"])
+@pytest.mark.parametrize(("cast", "ours", "x"), [("double", "float64", "float32"), ("float", "float32", "float64")])
+def test_a_losss_derivative_in_another_type_is_wrong(what, cast, ours, x, mine, capsys):
+    assert main(["check", mine(HEAD + POISSON)]) == 0
+    assert main(["check", mine(HEAD + re.sub(rf"(def {what}\(.*\): return) (.*)", rf"\1 (\2).{cast}()", POISSON))]) == 1
+    assert f"Poisson {what}, {x}: WRONG; is {ours} where x is {x}" in capsys.readouterr().out
+
+
+def test_any_other_derivative_in_a_wider_type_is_right_and_noted(mine, capsys):
+    assert main(["check", mine(HEAD + CUBES.replace("3 * x ** 2", "(3 * x ** 2).double()"))]) == 0
+    assert re.search(r"gradient, float32: right.*; ours is float64 where x is float32", capsys.readouterr().out)

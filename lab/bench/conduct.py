@@ -17,8 +17,16 @@ class MisconductError(Exception):
     """Nothing can be judged of a function that does this; the message completes "it …"."""
 
 
-def require(f: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...], reads_only: bool = True) -> None:
+def require(
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    names: tuple[str, ...],
+    reads_only: bool = True,
+    due: torch.dtype | None = None,
+) -> None:
     """Call f twice; `reads_only` forbids it to write into its arguments, which in-place Functions may.
+
+    Args: due the type that its result must have, None where any will do.
 
     Raises: MisconductError; whatever f raises.
     """
@@ -29,6 +37,9 @@ def require(f: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...]
             raise MisconductError(
                 f"writes into its argument {name}, and whoever calls it goes on with that: copy it first"
             )
+    if isinstance(first, Tensor) and first.dtype != (due or first.dtype):
+        came, asked = (str(dtype).removeprefix("torch.") for dtype in (first.dtype, due))
+        raise MisconductError(f"is {came} where x is {asked}, which training cannot go on with: give it x's type")
     if isinstance(first, Tensor) and isinstance(second, Tensor):
         share = torch.finfo(first.dtype).eps ** 0.5 if first.is_floating_point() else 0.0
         if first.shape != second.shape or not _same(first, second, share):

@@ -184,7 +184,8 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
             direction = _direction(what, subject, point, rng)
             try:
                 given = point.args if direction is None else (*point.args, direction)
-                conduct.require(claim, given, point.names, reads)
+                due = point.x.dtype if subject.loss is not None and what != "value" else None
+                conduct.require(claim, given, point.names, reads, due)
                 if truth is None:
                     raise exact.FormulaError(why)
                 yield what, _trial(what, claim, subject, truth, routes, direction)
