@@ -78,3 +78,15 @@ def test_a_losss_derivative_in_another_type_is_wrong(what, cast, ours, x, mine, 
 def test_any_other_derivative_in_a_wider_type_is_right_and_noted(mine, capsys):
     assert main(["check", mine(HEAD + CUBES.replace("3 * x ** 2", "(3 * x ** 2).double()"))]) == 0
     assert re.search(r"gradient, float32: right.*; ours is float64 where x is float32", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("short", "full", "right"),
+    [("grad", "gradient", "3 * x ** 2"), ("jac", "jacobian", "3 * x ** 2"), ("hess", "hessian", "torch.diag(6 * x)")],
+)
+def test_a_derivatives_name_cut_short_is_no_name_and_a_helper_beside_it_is_one(short, full, right, mine, capsys):
+    text = HEAD + CUBES + f"    def {short}(self, x): return {right}\n"
+    alone = re.sub(r"    def gradient.*\n", "", text)
+    assert main(["check", mine(alone)]) == 2
+    assert f"{short}: not a name that is judged; did you mean '{full}'?" in capsys.readouterr().err
+    assert main(["check", mine(alone + f"    def {full}(self, x): return self.{short}(x)\n")]) == 0

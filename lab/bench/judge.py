@@ -35,6 +35,7 @@ CONSULTED = 6  # failed examples that a diagnosis has to explain
 DTYPES = (torch.float64, torch.float32)
 SUMMED = ("gradient", "hessian", "hvp")  # of a value that is no number these are its entries' sum's
 CLAIMS = ("value", "gradient", "jacobian", "hessian", "diagonal", "hvp", "jvp", "vjp")
+SHORTENED = ("gradient", "jacobian", "hessian")
 NOTHING = "examples yields nothing to judge it at; yield tuples of arguments that have entries"
 NO_NUMBERS = "examples yields no numbers to judge it at: in each an argument is nothing but NaN, or x no finite number"
 Claim = Callable[..., Tensor]
@@ -110,8 +111,15 @@ def _spelt(kind: type[Derivation]) -> None:
     known = (*CLAIMS, "reference", "examples", "shapes")
     others = {name for base in kind.__mro__ if base.__module__ != kind.__module__ for name in vars(base)}
     for name in vars(kind):
-        if not name.startswith("_") and name not in known and name not in others and (meant := near(name, known)):
+        own = not name.startswith("_") and name not in known and name not in others
+        if own and (meant := near(name, known) or _short_for(name, kind)):
             raise InputError(f"{name}: not a name that is judged; did you mean {meant!r}? Rename it if it is not")
+
+
+def _short_for(name: str, kind: type[Derivation]) -> str:
+    """The derivative that a name is short for, as grad, jac and hess are, where the class does not write it out."""
+    lacks = (full for full in SHORTENED if getattr(kind, full, None) in (None, getattr(Loss, full, None)))
+    return next((full for full in lacks if len(name) > 2 and full.startswith(name.lower())), "")
 
 
 def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int = SEED) -> Iterator[Verdict]:
