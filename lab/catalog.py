@@ -9,10 +9,11 @@ import pkgutil
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lab.errors import InputError, suggest
+from lab.errors import RAISED, InputError, suggest, unread
 
 BASES = {
     "losses": "lab.loss:Loss",
@@ -40,18 +41,28 @@ def names(folder: str) -> tuple[str, ...]:
 def get(folder: str, name: str) -> type[Any]:
     """The class of the member `name`.
 
-    Raises: InputError for a name that the folder lacks, and, naming the file, where it does not define exactly one
-    member.
+    Raises: InputError for a name that the folder lacks, and, naming the file, where it cannot be imported or does not
+    define exactly one member.
     """
     known = names(folder)
     if name not in known:
         raise InputError(f"lab/{folder}: unknown name {name!r}{suggest(name, known)}")
-    return _member(import_module(f"lab.{folder}.{name}"), _base(folder))
+    return _member(_imported(f"lab.{folder}.{name}"), _base(folder))
 
 
 def members(folder: str) -> dict[str, type[Any]]:
     """Every member of a folder by name, imported."""
     return {name: get(folder, name) for name in names(folder)}
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except InputError:
+        raise
+    except RAISED as error:
+        spec = find_spec(name)
+        raise unread(Path(spec.origin if spec and spec.origin else name), error) from None
 
 
 def _base(folder: str) -> type[Any]:

@@ -1,6 +1,10 @@
 """What the lab says when the user's input is wrong."""
 
+import sys
 from collections.abc import Iterable
+from pathlib import Path
+
+RAISED = (Exception, SystemExit)  # what a user's code may raise: `sys.exit()` in it must not end the lab, and well
 
 
 class InputError(Exception):
@@ -11,6 +15,28 @@ class InputError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))  # one line, whatever was quoted in it
+
+
+def unread(path: Path, error: BaseException) -> InputError:
+    """What to say of a Python file that raised when it was run: file and line, what it was, and what to do."""
+    import traceback
+
+    if isinstance(error, SyntaxError):
+        return InputError(f"{error.filename}:{error.lineno}: {error.msg}")
+    here = {str(path), str(path.resolve())}
+    frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename in here]
+    line = f":{frames[-1]}" if frames else ""
+    return InputError(f"{path}{line}: {type(error).__name__}: {error}{_advice(error)}")
+
+
+def _advice(error: BaseException) -> str:
+    """What to do where a package is not there; a part of one that is there is the user's to look up."""
+    import pkgutil
+
+    if not isinstance(error, ModuleNotFoundError) or not error.name or "." in error.name:
+        return ""
+    known = [module.name for module in pkgutil.iter_modules() if not module.name.startswith("_")]
+    return guess(error.name, known) or f"; install the package that has it, with {sys.executable} -m pip"
 
 
 def suggest(word: str, allowed: Iterable[str]) -> str:

@@ -1,13 +1,16 @@
 """The catalog: a file in an open folder is a member, and a file that is none says so."""
 
 import importlib
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from conftest import TEXT
 
 from lab import catalog
+from lab.cli import main
 from lab.config import MEASURED, SHOWN
 from lab.errors import InputError, suggest
 
@@ -87,6 +90,44 @@ def test_an_unfinished_member_is_told_what_it_lacks(folder: Path) -> None:
     (folder / "half.py").write_text("from shapes_base import Shape\nclass Half(Shape): ...\n")
     with pytest.raises(InputError, match=r"it defines none \(Half lacks area\)"):
         catalog.get("shapes", "half")
+
+
+BROKEN = {
+    "a missing import": (
+        "import nonsense_of_mine\n",
+        r"bad\.py:1: ModuleNotFoundError: .* install the package .* pip$",
+    ),
+    "a syntax error": ("\nclass A(\n", r"bad\.py:2: '\(' was never closed$"),
+    "an error at the top": ("x = 1\ny = x / 0\n", r"bad\.py:2: ZeroDivisionError: division by zero$"),
+    "one that leaves": ("import sys\nsys.exit(0)\n", r"bad\.py:2: SystemExit: 0$"),
+    "a plain dataclass": (
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass A:\n    x: int = 0\n\n"
+        "@dataclass\nclass B(A):\n    y: int = 0\n",
+        r"bad\.py:6: TypeError: cannot inherit non-frozen dataclass from a frozen one$",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_file_that_does_not_run_is_told_with_its_line(folder: Path, case: str) -> None:
+    text, says = BROKEN[case]
+    (folder / "bad.py").write_text(text)
+    with pytest.raises(InputError, match=says):
+        catalog.get("shapes", "bad")
+
+
+@pytest.mark.parametrize("words", [["check", "bad"], ["schema"], ["train", "bad.yaml"]])
+def test_every_verb_says_so_in_one_line(
+    words: list[str], here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "bad.py").write_text(BROKEN["a missing import"][0])
+    (here / "bad.yaml").write_text(TEXT.replace("softmax", "bad"))
+    package = importlib.import_module("lab.losses")
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(here)])
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.search(r"^\S*bad\.py:1: ModuleNotFoundError: .*\n\Z", err)
 
 
 def test_an_unknown_name_gets_a_guess(folder: Path) -> None:

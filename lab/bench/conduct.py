@@ -10,8 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-RAISED = (Exception, SystemExit)  # what a user's code may raise: `sys.exit()` in it must not end the lab, and well
-
 
 class MisconductError(Exception):
     """Nothing can be judged of a function that does this; the message completes "it …"."""

@@ -26,7 +26,7 @@ from lab.bench import conduct, trial
 from lab.bench.routes import Routes
 from lab.bench.trial import Trial
 from lab.derivation import Derivation
-from lab.errors import InputError, near
+from lab.errors import RAISED, InputError, near
 from lab.loss import Loss
 from lab.referee import Dispute, Verdict, Who
 
@@ -148,7 +148,7 @@ def points(subject: Subject, dtype: torch.dtype, rng: Generator) -> Iterator[Poi
                 yield point
     except InputError:
         raise
-    except conduct.RAISED as error:
+    except RAISED as error:
         raise InputError(f"examples {place(error)}") from error
 
 
@@ -185,7 +185,7 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
             truth = Truth(subject.f, point)
         except exact.FormulaError as error:
             why = str(error)
-        except conduct.RAISED as error:
+        except RAISED as error:
             yield next(iter(subject.claims)), Trial(_raised("value", point, error))
             return
         for what, claim in subject.claims.items():
@@ -199,7 +199,7 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
                 yield what, _trial(what, claim, subject, truth, routes, direction)
             except exact.FormulaError as unknown:
                 yield what, _estimated(what, claim, subject, point, direction, str(unknown))
-            except conduct.RAISED as error:
+            except RAISED as error:
                 yield what, Trial(_raised(what, point, error))
 
 

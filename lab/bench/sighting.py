@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import torch
 
 from lab.arithmetic.truth import DIRECTED, Point
-from lab.bench import conduct, discern, judge
+from lab.bench import discern, judge
 from lab.bench.discern import Sight
 from lab.bench.judge import Subject
+from lab.errors import RAISED
 from lab.mistake import Case
 
 
@@ -49,7 +50,7 @@ def _cases(subject: Subject, seed: int) -> Iterator[Case]:
             try:
                 direction = _direction(what, subject, point, aside)
                 truth = next(iter(routes.of(what, direction).values())).detach()
-            except conduct.RAISED:  # torch cannot differentiate it, or it raises, which the bench will tell
+            except RAISED:  # torch cannot differentiate it, or it raises, which the bench will tell
                 continue
             if truth.numel() and bool(torch.isfinite(truth).all()):
                 given = inputs | ({} if direction is None else {"direction": direction})

@@ -1,9 +1,7 @@
 """A user's Python file, and what in it can be judged: derivations, Functions, modules."""
 
 import inspect
-import pkgutil
 import sys
-import traceback
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -13,10 +11,10 @@ from typing import Any
 import torch
 
 from lab import oracle
-from lab.bench import backward, conduct, judge
+from lab.bench import backward, judge
 from lab.bench.judge import Subject
 from lab.derivation import Derivation
-from lab.errors import InputError, guess
+from lab.errors import RAISED, InputError, unread
 
 
 def load(path: Path) -> ModuleType:
@@ -35,24 +33,11 @@ def load(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise InputError(f"{error.filename}:{error.lineno}: {error.msg}") from None
-    except conduct.RAISED as error:
-        here = {str(path), str(path.resolve())}
-        frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename in here]
-        line = f":{frames[-1]}" if frames else ""
-        raise InputError(f"{path}{line}: {type(error).__name__}: {error}{_advice(error)}") from None
+    except RAISED as error:
+        raise unread(path, error) from None
     finally:
         sys.path.remove(str(path.parent.resolve()))
     return module
-
-
-def _advice(error: BaseException) -> str:
-    """What to do where a package is not there; a part of one that is there is the user's to look up."""
-    if not isinstance(error, ModuleNotFoundError) or not error.name or "." in error.name:
-        return ""
-    known = [module.name for module in pkgutil.iter_modules() if not module.name.startswith("_")]
-    return guess(error.name, known) or f"; install the package that has it, with {sys.executable} -m pip"
 
 
 def subjects(path: Path) -> Iterator[tuple[str, Subject]]:
@@ -131,7 +116,7 @@ def _made(kind: type[Any], path: Path, line: int) -> Any:
             f"{path}:{line}: {kind.__name__} cannot be made without arguments ({error}); give them defaults, or make "
             f"one at the top level of the file: mine = {kind.__name__}(…)"
         ) from None
-    except conduct.RAISED as error:
+    except RAISED as error:
         raise InputError(f"{path}:{line}: {kind.__name__} cannot be made: it {judge.place(error)}") from None
 
 
