@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from lab.errors import RAISED, InputError, suggest, unread
 
@@ -74,15 +74,21 @@ def _base(folder: str) -> type[Any]:
 def _member(module: ModuleType, base: type[Any]) -> type[Any]:
     classes = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
     heirs: list[Any] = [c for c in classes if issubclass(c, base)]
-    concrete: list[type[Any]] = [c for c in heirs if not inspect.isabstract(c)]
+    concrete: list[type[Any]] = [c for c in heirs if not _lacks(c, base)]
     if len(concrete) == 1:
         return concrete[0]
     if concrete:
         found = "defines " + " and ".join(c.__name__ for c in concrete)
     else:
-        lacks = [f"{c.__name__} lacks {', '.join(sorted(c.__abstractmethods__))}" for c in heirs]
+        lacks = [f"{c.__name__} lacks {', '.join(_lacks(c, base))}" for c in heirs]
         found = "defines none" + (f" ({'; '.join(lacks)})" if lacks else "")
     raise InputError(f"{module.__file__}: must define exactly one concrete subclass of {base.__name__}; it {found}")
+
+
+def _lacks(kind: type[Any], base: type[Any]) -> list[str]:
+    """The methods that a class leaves abstract, and what its base says that every class has of its own."""
+    said = [name for name, hint in base.__annotations__.items() if getattr(hint, "__origin__", None) is ClassVar]
+    return sorted({*kind.__abstractmethods__, *(name for name in said if not hasattr(kind, name))})
 
 
 def exporter(folder: str) -> Callable[[str], Any]:

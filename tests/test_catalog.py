@@ -16,7 +16,10 @@ from lab.errors import InputError, suggest
 
 BASE = """
 from abc import ABC, abstractmethod
+from typing import ClassVar
 class Shape(ABC):
+    unit: ClassVar[str]
+    colour: ClassVar[str] = "red"
     @abstractmethod
     def area(self): ...
 """
@@ -25,6 +28,7 @@ from shapes_base import Shape
 class Helper: ...
 class Half(Shape): ...
 class Circle(Half):
+    unit = "cm"
     def area(self): return 3
 """
 
@@ -88,8 +92,30 @@ def test_a_file_with_no_member_is_refused_by_name(folder: Path) -> None:
 
 def test_an_unfinished_member_is_told_what_it_lacks(folder: Path) -> None:
     (folder / "half.py").write_text("from shapes_base import Shape\nclass Half(Shape): ...\n")
-    with pytest.raises(InputError, match=r"it defines none \(Half lacks area\)"):
+    with pytest.raises(InputError, match=r"it defines none \(Half lacks area, unit\)"):
         catalog.get("shapes", "half")
+
+
+def test_a_member_without_what_its_base_says_that_it_has_is_told_so(folder: Path) -> None:
+    (folder / "half.py").write_text(ROUND.replace('    unit = "cm"\n', ""))
+    with pytest.raises(InputError, match=r"it defines none \(Circle lacks unit; Half lacks area, unit\)"):
+        catalog.get("shapes", "half")
+
+
+@pytest.mark.parametrize(
+    ("lost", "line", "left"),
+    [("source", "source, heading = RULES, ", "heading = "), ("statement", "statement = ", "stated = ")],
+)
+def test_a_statement_without_its_source_is_told_so(
+    lost: str, line: str, left: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = importlib.import_module("lab.identities")
+    text = (Path(str(package.__file__)).parent / "trace_cyclic.py").read_text(encoding="utf-8")
+    (tmp_path / "mine.py").write_text(text.replace(line, left), encoding="utf-8")
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "lab.identities.mine", raising=False)
+    assert main(["check", "mine"]) == 2
+    assert f"subclass of Identity; it defines none (TraceCyclic lacks {lost})\n" in capsys.readouterr().err
 
 
 BROKEN = {
