@@ -259,8 +259,12 @@ class Problem:
         D, K = self.shape
         units = torch.eye(D * K, dtype=theta.dtype, device=theta.device).view(D * K, D, K)
         g = self.loss.gradient(self.model.forward(self.X, theta), self.y)
-        columns = [self.model.curvature(self.X, theta, g, V) for V in units]
-        return torch.stack([c.reshape(-1) for c in columns if c is not None], dim=1) / self.divisor
+        columns = ((i, self.model.curvature(self.X, theta, g, V)) for i, V in enumerate(units))
+        bent = units.new_zeros(D * K, D * K)
+        for i, column in columns:
+            if column is not None:
+                bent[:, i] = column.reshape(-1)
+        return bent.div_(self.divisor)
 
     def blocks(self, width: int = 0, least: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
         """X and y, at least `least` rows at a time, for work that makes up to `width` numbers of each row."""

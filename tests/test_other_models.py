@@ -52,6 +52,33 @@ class Squared(Model):
         return 2 * (X.T @ g) * V
 
 
+class Unbent(Twice):
+    """Linear in θ, and says so in a method of its own."""
+
+    def curvature(self, X, theta, g, V):
+        return None
+
+
+class PartlyUnbent(Squared):
+    """Says so where, and only where, V moves nothing that bends."""
+
+    def curvature(self, X, theta, g, V):
+        bent = super().curvature(X, theta, g, V)
+        return bent if bent.any() else None
+
+
+@pytest.mark.parametrize("model", [Unbent(), PartlyUnbent()], ids=lambda model: type(model).__name__)
+def test_a_curvature_of_none_is_none_along_that_direction(model, rng):
+    X = torch.randn(60, 5, generator=rng, dtype=torch.float64)
+    X[:, 2] = 0
+    problem = Problem(Softmax(), model, X, torch.arange(60) % 3, outputs=3)
+    theta = torch.randn(problem.shape, generator=rng, dtype=torch.float64)
+    true = oracle.hessian(problem.reference, theta)
+    assert torch.allclose(problem.hessian(theta), true, atol=1e-13)
+    V = torch.randn(theta.shape, generator=rng, dtype=torch.float64)
+    assert torch.allclose(problem.hvp(theta, V).reshape(-1), true @ V.reshape(-1), atol=1e-13)
+
+
 @pytest.fixture(params=[(Twice(), 8, 40), (Twice(), 60, 5), (Squared(), 60, 5)], ids=["dual", "twice", "squared"])
 def problem(request, rng):
     model, N, D = request.param
