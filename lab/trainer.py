@@ -13,6 +13,7 @@ import torch
 from lab import spectrum
 from lab.display import opening
 from lab.doctor import diagnosed
+from lab.errors import InputError
 from lab.events.writer import TensorBoard
 from lab.experiment import Experiment
 from lab.loop import Visit, walk
@@ -116,18 +117,22 @@ class Session:
             self._board.end(self.t, well=status == "finished")
 
     def _observe(self, visit: Visit, step: Step) -> str:
-        """Measure and record a step; return the name of the probe whose failed check asks to stop, or nothing."""
+        """Measure and record a step; return the name of the probe whose failed check asks to stop, or nothing.
+
+        Raises: InputError where two would log different readings under one tag.
+        """
         readings, halted_by = self._basics(step), ""
+        whose = dict.fromkeys(readings, "training")
         self._memories_before = {name: dict(memory) for name, memory in self._memories.items()}
         for name, probe in self._probes:
             if probe.due(step):
                 found = probe.measure(replace(step, memory=self._memories.setdefault(name, {})))
-                readings |= found
+                _join(readings, found, f"probes.{name}", whose)
                 if probe.stop and any(isinstance(r, Verdict) and not r.passed for r in found.values()):
                     halted_by = halted_by or name
         if self._lockstep is not None:
-            readings |= self._lockstep.advance(visit)
-        readings |= self._panel.read(step, self._memories)
+            _join(readings, self._lockstep.advance(visit), "twin", whose)
+        _join(readings, self._panel.read(step, self._memories), "theorems", whose)
         if visit.after is None:
             readings |= self._rule(visit, readings)
         self._record(visit, readings)
@@ -222,6 +227,14 @@ class Session:
                 f"try optimizer.lr below {2 / largest:.2g}"
             )
         return f"{where}; lr·λ₁ = {product:.3g} at step {last.t}, stable for plain gradient descent; try a smaller lr"
+
+
+def _join(readings: dict[str, Reading], found: Mapping[str, Reading], by: str, whose: dict[str, str]) -> None:
+    """Add what was found to the readings, which by tag are `whose`; the same reading twice hides nothing."""
+    for tag, reading in found.items():
+        if tag in readings and readings[tag] != reading:
+            raise InputError(f"{by}: the tag {tag!r} is that of a reading of {whose[tag]} too; give each its own")
+        readings[tag], whose[tag] = reading, by
 
 
 def _first_failures(rows: list[dict[str, Any]]) -> dict[str, str]:
