@@ -13,15 +13,20 @@ nothing without such a constant explains ours, and said to be weaker. All that e
 where none does, the residual is described instead.
 """
 
+import inspect
 import math
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import chain, combinations
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from lab import catalog, residual
+from lab.errors import RAISED, InputError, unread
 from lab.mistake import Case, Made, Mistake
 from lab.referee import Dispute, Verdict
 
@@ -147,7 +152,7 @@ def _diagnose(dispute: Dispute) -> Diagnosis:
     if not bool(torch.isfinite(ours).all()) or not bool(torch.isfinite(truth).all()):
         return Diagnosis((), where)
     case = _case(dispute)
-    made = (each for mistake in mistakes() for each in mistake.made(case))
+    made = (each for mistake in mistakes() for each in made_of(mistake, case))
     return Diagnosis(explain(made, case, ours, bound), where)
 
 
@@ -180,9 +185,26 @@ def diagnosed(verdict: Verdict) -> Verdict:
 
 
 def mistakes() -> Iterator[Mistake]:
-    """Every mistake in lab/mistakes."""
-    for member in catalog.members("mistakes").values():
-        yield member()
+    """Every mistake in lab/mistakes but those whose files do not run, which are said to be left out."""
+    for name in catalog.names("mistakes"):
+        try:
+            yield catalog.get("mistakes", name)()
+        except InputError as error:
+            _leave_out(str(error))
+
+
+def made_of(mistake: Mistake, case: Case) -> Iterator[Made]:
+    """What a mistake gives in a case: no more of it where it raises, which is its file's fault and nobody else's."""
+    try:
+        yield from mistake.made(case)
+    except RAISED as error:
+        _leave_out(str(unread(Path(inspect.getfile(type(mistake))), error)))
+
+
+@cache
+def _leave_out(why: str) -> None:
+    """Say so, once."""
+    print(f"{why} (a mistake that the doctor would know, left out)", file=sys.stderr, flush=True)
 
 
 def allowance(P: Tensor, case: Case, bound: Tensor, moved: bool = False) -> Tensor:

@@ -1,5 +1,6 @@
 """What a file of one's own may not do, though its numbers be right, is told as that and never passed over."""
 
+import importlib
 import re
 
 import pytest
@@ -90,3 +91,33 @@ def test_a_derivatives_name_cut_short_is_no_name_and_a_helper_beside_it_is_one(s
     assert main(["check", mine(alone)]) == 2
     assert f"{short}: not a name that is judged; did you mean '{full}'?" in capsys.readouterr().err
     assert main(["check", mine(alone + f"    def {full}(self, x): return self.{short}(x)\n")]) == 0
+
+
+BAD_MISTAKES = {
+    "tried": """
+from lab.mistake import Mistake
+
+
+class Tried(Mistake):
+    def made(self, case):
+        yield from ()
+        1 / 0
+""",
+    "unread": "import nonsense_of_mine\n",
+}
+
+
+@pytest.mark.parametrize(("name", "place"), [("tried", "8: ZeroDivisionError"), ("unread", "1: ModuleNotFoundError")])
+def test_a_mistakes_file_that_raises_is_left_out_and_nobodys_check_ends_by_it(
+    name, place, mine, tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "mistakes"
+    folder.mkdir()
+    (folder / f"{name}.py").write_text(BAD_MISTAKES[name])
+    package = importlib.import_module("lab.mistakes")
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    assert main(["check", mine(HEAD + CUBES)]) == 0
+    assert main(["check", mine(HEAD + CUBES.replace("return 3 *", "return -3 *"))]) == 1
+    out, err = capsys.readouterr()
+    assert "change the sign" in out
+    assert re.fullmatch(rf"\S*{name}\.py:{place}: .* \(a mistake that the doctor would know, left out\)\n", err)

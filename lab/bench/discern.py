@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lab import oracle, rounding
-from lab.doctor import allowance, differ, mistakes
+from lab.doctor import allowance, differ, made_of, mistakes
 from lab.loss import Loss
 from lab.mistake import Case, Made, Mistake
 from lab.models.linear import Linear
@@ -88,7 +88,7 @@ def sight(cases: Iterable[tuple[Case, Tensor]]) -> Sight:
 def planted(case: Case, every: Iterable[Mistake]) -> Iterator[Made]:
     """What these mistakes give in this case, where they need no constant of their own."""
     for mistake in every:
-        for made in mistake.made(case):
+        for made in made_of(mistake, case):
             if made.basis is None and bool(torch.isfinite(made.tensor).all()):
                 yield made
 
