@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer as TorchOptimizer
 
 from lab import stability
+from lab.errors import InputError
 from lab.stability import Stability
 
 OPERATIONS = 16  # of a step for one entry: Adam, the longest of the usual optimizers, has a dozen
@@ -78,13 +79,27 @@ class Stateless:
         return None
 
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
-        return self._optimizer.step(objective, theta, gradient)
+        # Of copies: what it writes into is its own, and θ and ∇L(θ) are still to be judged and logged.
+        after: Any = self._optimizer.step(objective, theta.clone(), gradient.clone())
+        if not isinstance(after, Tensor) or (after.shape, after.dtype) != (theta.shape, theta.dtype):
+            raise InputError(
+                f"optimizer {type(self._optimizer).__name__}: step returned {_told(after)} where θ is {_told(theta)}; "
+                "return where the step from θ ends"
+            )
+        return after
 
     def state_dict(self) -> dict[str, Any]:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         return
+
+
+def _told(found: Any) -> str:
+    """What a step returned, in words."""
+    if not isinstance(found, Tensor):
+        return f"a {type(found).__name__}"
+    return f"a tensor of shape {tuple(found.shape)} and type {str(found.dtype).removeprefix('torch.')}"
 
 
 class FromTorch:

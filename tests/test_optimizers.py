@@ -1,13 +1,16 @@
 """Optimizers move θ as torch's do and as Newton's method should, by gradients that no graph was recorded for."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
 import torch
 from conftest import make_problem
 
+from lab.errors import InputError
 from lab.loop import Batches, walk
-from lab.optimizer import FromTorch, Stateless
+from lab.optimizer import FromTorch, Optimizer, Stateless
 from lab.optimizer_schema import torch_kinds
 from lab.optimizers.newton import Newton
 from lab.oracle import Objective
@@ -145,3 +148,43 @@ def test_a_walk_ends_where_the_loss_is_not_finite(rng):
     assert not visits[-1].finite
     assert visits[-1].after is None
     assert len(visits) < 10
+
+
+# Optimizers of one's own
+
+
+@dataclass(frozen=True)
+class Mine(Optimizer):
+    """A step as a test would have it."""
+
+    moves: Callable
+
+    def step(self, objective, theta, gradient):
+        return self.moves(theta, gradient)
+
+
+def test_who_writes_into_theta_and_gradient_writes_into_copies(rng):
+    p, theta = make_problem(rng)
+    before, gradient = theta.clone(), p.gradient(theta)
+    due = gradient.clone()
+    after = Stateless(Mine(lambda theta, gradient: theta.sub_(gradient.mul_(0.1)))).step(p, theta, gradient)
+    assert torch.equal(theta, before)
+    assert torch.equal(gradient, due)
+    assert torch.equal(after, before - 0.1 * due)
+
+
+@pytest.mark.parametrize(
+    ("moves", "returned"),
+    [
+        (lambda theta, gradient: None, "a NoneType"),
+        (lambda theta, gradient: 0.5, "a float"),
+        (lambda theta, gradient: theta.reshape(-1), "a tensor of shape (20,) and type float64"),
+        (lambda theta, gradient: theta.float(), "a tensor of shape (5, 4) and type float32"),
+    ],
+)
+def test_what_is_no_theta_is_refused_by_the_optimizers_name(moves, returned, rng):
+    p, theta = make_problem(rng)
+    with pytest.raises(InputError) as error:
+        Stateless(Mine(moves)).step(p, theta, p.gradient(theta))
+    due = "where θ is a tensor of shape (5, 4) and type float64; return where the step from θ ends"
+    assert str(error.value) == f"optimizer Mine: step returned {returned} {due}"
