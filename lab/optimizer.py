@@ -61,22 +61,27 @@ class Optimizer(ABC):
 
     @abstractmethod
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
-        """Return where one step from θ (D, K), with gradient ∇L(θ), ends."""
+        """Return where one step from θ (D, K), with gradient ∇L(θ), ends; nothing is remembered from step to step."""
+
+    @property
+    def step_length(self) -> float | None:
+        """η where every step is θ − η∇L(θ), for lr·λ₁ to be logged; None where steps are others, as Newton's are."""
+        return None
 
 
 class Stateless:
-    """A stepper for an optimizer that remembers nothing and has no step length to compare with 2/λ₁."""
+    """A stepper for an optimizer that remembers nothing."""
 
     def __init__(self, optimizer: Optimizer) -> None:
         self._optimizer = optimizer
 
     @property
     def lr(self) -> float | None:
-        return None
+        return self._optimizer.step_length
 
     @property
     def stability(self) -> Stability | None:
-        return None
+        return Stability(2 / self.lr) if self.lr else None
 
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
         # Of copies: what it writes into is its own, and θ and ∇L(θ) are still to be judged and logged.

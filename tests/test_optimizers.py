@@ -8,7 +8,10 @@ import pytest
 import torch
 from conftest import make_problem
 
+from lab import config, launch
+from lab.console import Silent
 from lab.errors import InputError
+from lab.experiment import Experiment, assemble
 from lab.loop import Batches, walk
 from lab.optimizer import FromTorch, Optimizer, Stateless
 from lab.optimizer_schema import torch_kinds
@@ -188,3 +191,31 @@ def test_what_is_no_theta_is_refused_by_the_optimizers_name(moves, returned, rng
         Stateless(Mine(moves)).step(p, theta, p.gradient(theta))
     due = "where θ is a tensor of shape (5, 4) and type float64; return where the step from θ ends"
     assert str(error.value) == f"optimizer Mine: step returned {returned} {due}"
+
+
+@dataclass(frozen=True)
+class Descent(Optimizer):
+    """Gradient descent."""
+
+    lr: float = 0.1
+
+    def step(self, objective, theta, gradient):
+        return theta - self.lr * gradient
+
+    @property
+    def step_length(self):
+        return self.lr
+
+
+def test_an_optimizer_of_ones_own_that_says_its_step_length_has_lr_lambda_logged_as_torchs_has(
+    tiny, tmp_path, monkeypatch
+):
+    experiment = assemble(config.from_mapping({**tiny, "probes": {"spectrum": {}, "sharpness": {"every": 1}}}, {}))
+    theirs = launch.launch(experiment, tmp_path, Silent(), ["test"]).metrics.rows
+    monkeypatch.setattr(Experiment, "stepper", lambda self, theta: Stateless(Descent(0.5)))
+    ours = launch.launch(experiment, tmp_path, Silent(), ["test"]).metrics.rows
+    assert len(ours) == len(theirs) > 1
+    for tag in ("stability/lr_lambda_max", "stability/limit", "stability/share"):
+        assert [row[tag] for row in ours] == pytest.approx([row[tag] for row in theirs], rel=1e-9), tag
+    assert Stateless(Newton(lr=0.5)).lr is None
+    assert Stateless(Newton()).stability is None
