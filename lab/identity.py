@@ -58,7 +58,7 @@ class Finding:
 
 
 class Identity(ABC):
-    """A statement that can be judged. `heading` is the one it stands under in the file `source`."""
+    """A statement that can be judged. `heading` is the one it stands under in `source`: a file above, or a citation."""
 
     statement: ClassVar[str]
     source: ClassVar[str]

@@ -77,10 +77,43 @@ def test_a_wrong_version_of_a_statement_is_seen(name, method, plant, monkeypatch
         assert not finding.sound
 
 
+def assert_placed(identity):
+    """Assert that a statement stands under a heading of one of the files, or of a work that its source cites."""
+    known = (CROSS_ENTROPY, RULES, JACOBIAN_HESSIAN)
+    cites = re.search(r"\w\D*\b\d{4}\b", identity.source) and not identity.source.endswith(".txt")
+    assert identity.source in known or cites, f"{identity.source!r} is neither of {known} nor a work with its year"
+    assert identity.heading.strip()
+
+
 def test_a_remark_says_what_the_source_leaves_out(identity):
     assert identity.expected is Judgement.HOLDS or identity.remark
     assert identity.statement
-    assert identity.source in (CROSS_ENTROPY, RULES, JACOBIAN_HESSIAN)
+    assert_placed(identity)
+
+
+@pytest.mark.parametrize(
+    ("source", "heading", "placed"),
+    [
+        ("Magnus & Neudecker, Matrix Differential Calculus (2019)", "§8.3", True),
+        (RULES, "Useful Identities 1", True),
+        ("Magnus & Neudecker (2019)", " ", False),
+        ("somewhere", "§8.3", False),
+        ("2019", "§8.3", False),
+        (RULES.replace("1", "4", 1), "Useful Identities 1", False),
+        ("", "§8.3", False),
+    ],
+)
+def test_a_statement_may_cite_a_work_of_its_own_and_no_file_that_there_is_not(source, heading, placed):
+    class Cited(IDENTITIES["trace_cyclic"]):
+        pass
+
+    Cited.source, Cited.heading = source, heading
+    if placed:
+        assert_placed(Cited())
+        assert f"  source    {source}, {heading}" in list(ledger.record("mine", judged(Cited())))
+    else:
+        with pytest.raises(AssertionError):
+            assert_placed(Cited())
 
 
 def test_a_statements_page_is_its_module(identity):
