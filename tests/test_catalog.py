@@ -192,4 +192,5 @@ def test_every_probe_is_told_of_in_the_documents_and_whether_it_is_on():
     page = (Path(__file__).parents[1] / "docs" / "runs.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
     told = {name: "(on)" in row for row in rows for name in catalog.names("probes") if f"`{name}`" in row}
-    assert told == {name: name in (*MEASURED, *SHOWN) for name in catalog.names("probes")}
+    due = {name: name in (*MEASURED, *SHOWN) for name in catalog.names("probes")}
+    assert told == due, f"docs/runs.md: the table of probes needs a row for {sorted(due.items() ^ told.items())}"

@@ -1,6 +1,6 @@
 """The open folder of data sets: one contract for all of them, then what is each one's own."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ def test_every_dataset_loads_a_valid_table_and_the_same_one_again(folder, kind, 
     assert is_dataclass(member)
     assert member.__doc__
     assert fields(member) or not options
+    lacks = [f.name for f in fields(member) if f.default is MISSING is f.default_factory and f.name not in options]
+    assert not lacks, f"{kind} needs {', '.join(lacks)}: say what it is tried with, in TRIED of tests/test_datasets.py"
     table = member(**options).load()
     assert_valid(table)
     assert same(table, member(**options).load())

@@ -104,8 +104,9 @@ def trails(tmp_path_factory):
 
 
 def test_every_theorem_has_a_case_here_and_a_config(configs):
-    assert set(NAMES) == set(CASES)
+    assert set(NAMES) == set(CASES), "each theorem needs its case in CASES of tests/test_theorems.py"
     for name in NAMES:
+        assert (configs / "theorems" / f"{name}.yaml").is_file(), f"{name} needs a config of its own to hold on"
         assert name in config.load(configs / "theorems" / f"{name}.yaml").theorems
     for path in (configs / "theorems").glob("*.yaml"):
         assert path.read_text().startswith("# yaml-language-server: $schema=../schema.json\n")
