@@ -51,6 +51,29 @@ def test_who_leaves_the_program_before_there_is_something_to_judge_is_wrong_inpu
     assert re.search(r"mine\.py:\d+: Cubes.* raises .*mine\.py:\d+: SystemExit: 0", capsys.readouterr().err)
 
 
+SQUARES = """
+class Squares(torch.autograd.Function):
+    @staticmethod
+    def examples(rng): yield torch.ones(3)
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g): return 2 * g * ctx.saved_tensors[0]
+"""
+
+
+@pytest.mark.parametrize("raises", ["sys.exit(0)", "1 / 0"])
+def test_examples_and_a_backward_pass_of_a_function_that_raise_are_told_with_their_place(raises, mine, capsys):
+    assert main(["check", mine(HEAD + SQUARES.replace("yield torch.ones(3)", f"yield {raises}"))]) == 2
+    assert re.search(r"mine\.py:\d+: Squares: examples raises .*mine\.py:\d+: ", capsys.readouterr().err)
+    assert main(["check", mine(HEAD + SQUARES.replace("return 2 * g", f"return {raises}"))]) == 1
+    assert re.search(r"Squares vjp, float64: WRONG; raises .*mine\.py:\d+: ", capsys.readouterr().out)
+
+
 POISSON = '''
 @dataclass(frozen=True)
 class Poisson(lab.Loss):

@@ -15,8 +15,8 @@ import torch
 from torch import Generator, Tensor
 
 from lab import inputs, oracle
-from lab.bench.judge import Subject
-from lab.errors import InputError
+from lab.bench.judge import Subject, place
+from lab.errors import RAISED, InputError
 
 Examples = Callable[[Generator], Iterator[Any]]
 
@@ -61,7 +61,12 @@ def _subjects(
     names: tuple[str, ...],
     fixed: tuple[str, ...],
 ) -> Iterator[Subject]:
-    first = next(iter(examples(torch.Generator().manual_seed(0))), None)
+    try:
+        first = next(iter(examples(torch.Generator().manual_seed(0))), None)
+    except InputError:
+        raise
+    except RAISED as error:
+        raise InputError(f"examples {place(error)}") from error
     if first is None:
         raise InputError(f"{kind.__name__}: examples yields nothing to judge it at; yield tuples of arguments")
     args = first if isinstance(first, tuple) else (first,)
