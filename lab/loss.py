@@ -31,9 +31,10 @@ class Loss(Derivation):
 
     reduction: Literal["mean", "sum", "none"] = field(default="mean", kw_only=True)
 
-    # |∇³ℓ[u, u, v]| ≤ self_concordance · max|v| · ∇²ℓ[u, u]. Canonical losses of the exponential family have 1
-    # (Poisson, σ) or 2 (softmax, whose logits move relative to each other). The referee's bounds rest on it.
-    self_concordance: ClassVar[float] = 2.0
+    # M with |∇³ℓ[u, u, v]| ≤ M max|v| ∇²ℓ[u, u]. Canonical losses of the exponential family have 1 (Poisson, σ) or 2
+    # (softmax, whose logits move relative to each other). Bounds on rounding, on decrease and on eigenvalues between
+    # measurements rest on it; a function that has none (squared hinge: ∇² jumps) is a `lab.Derivation`, to be judged.
+    self_concordance: ClassVar[float]
 
     # Whether a shift common to all K logits changes no row's ∇ℓ, whatever z is: then ∇²ℓ 1 = 0.
     ignores_shift: ClassVar[bool] = False
@@ -42,6 +43,12 @@ class Loss(Derivation):
     self_bound: ClassVar[float | None] = None
 
     def __post_init__(self) -> None:
+        M = getattr(self, "self_concordance", None)
+        if not isinstance(M, int | float) or not 0 <= M < torch.inf:
+            raise ValueError(
+                f"self_concordance: {type(self).__name__} says {M}, and it must be a number M with "
+                "|∇³ℓ[u, u, v]| ≤ M max|v| ∇²ℓ[u, u]; a function that has none is a lab.Derivation"
+            )
         if self.reduction not in ("mean", "sum", "none"):
             raise ValueError(f"reduction: {self.reduction!r} is unknown; give mean, sum or none")
 

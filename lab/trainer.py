@@ -1,5 +1,6 @@
 """Training as a run: the loop, watched by probes, written to a run folder, stopped and resumed without a trace."""
 
+import math
 import os
 import signal
 import threading
@@ -214,13 +215,15 @@ class Session:
             f"step {step.t}: the loss is {float(step.value):.3g}, "
             f"‖θ‖ = {float(step.theta.norm()):.3g}, ‖∇‖ = {float(step.gradient.norm()):.3g}"
         )
-        last = self._last_finite
+        last, large = self._last_finite, f"the data or the start are too large for {self._experiment.config.dtype}"
         if last is None and self.start and step.lr:
             return f"{where}; the step that led here, before the run was resumed, was too long; try a smaller lr"
         if last is None or not step.lr:
-            return f"{where}; the data or the start are too large for {self._experiment.config.dtype}"
+            return f"{where}; {large}"
         largest = spectrum.largest(lambda V: last.problem.hvp(last.theta, V), last.theta)
         product = step.lr * largest
+        if not math.isfinite(product):
+            return f"{where}; the curvature at step {last.t} is not finite: {large}"
         if product > 2:
             return (
                 f"{where}; lr·λ₁ = {product:.3g} > 2 at step {last.t}, where gradient descent is unstable; "

@@ -78,6 +78,7 @@ POISSON = '''
 @dataclass(frozen=True)
 class Poisson(lab.Loss):
     """exp z − yz."""
+    self_concordance = 1.0
 
     def value(self, z, y): return (z.exp() - y * z).sum(dim=1)
     def gradient(self, z, y): return z.exp() - y

@@ -204,6 +204,7 @@ from lab.loss import Loss
 @dataclass(frozen=True)
 class Poisson(Loss):
     """Poisson regression of class indices as counts."""
+    self_concordance = 1.0
     def value(self, z, y): return (z.exp() - y * z).sum(dim=1)
     def gradient(self, z, y): return z.exp() - y
     def hvp(self, z, y, u): return z.exp() * u

@@ -1,5 +1,7 @@
 """Every loss keeps its contract, judged by torch; every option in test_surface, every digit in test_digits."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -95,6 +97,53 @@ def test_self_concordance_bounds_how_fast_the_hessian_changes(loss, rng):
         third = (u * bend).sum(dim=1).abs()
         allowed = loss.self_concordance * v.abs().amax(dim=1) * (u * loss.hvp(z, y, u)).sum(dim=1)
         assert (third <= allowed * (1 + 1e-6) + 1e-9).all()
+
+
+def concordant(loss, rng):
+    """Whether uᵀh(z + v)u is within e^{±δ} of uᵀh(z)u wherever we look, δ the drift that the loss says v to be."""
+    for z, y in rows(loss, rng):
+        for size in (0.01, 0.3, 1.0, 3.0) * 5:
+            u, v = (torch.randn(z.shape, generator=rng, dtype=z.dtype) for _ in range(2))
+            here, there = ((u * loss.hvp(at, y, u)).sum(dim=1) for at in (z, z + size * v))
+            reach, ease = loss.drift(size * v).exp(), 1e-9 * (1 + z.abs().amax(dim=1))
+            if not bool(((there <= here * reach * (1 + ease) + 1e-280) & (here >= 0)).all()):
+                return False
+    return True
+
+
+def test_a_hessian_changes_no_faster_than_self_concordance_says(loss, rng):
+    assert concordant(loss, rng)
+
+
+class SquaredHinge(Sigmoid):
+    """Of margins z: (1 − z)²/2 below 1, whose second derivative jumps."""
+
+    def hvp(self, z, y, u):
+        return (z < 1).to(z.dtype) * u
+
+
+class Faster(Sigmoid):
+    """A logistic loss of 2z, which says of itself what is true of that of z."""
+
+    def hvp(self, z, y, u):
+        return 4 * self.diagonal(2 * z, y) * u
+
+
+@pytest.mark.parametrize("kind", [SquaredHinge, Faster])
+def test_a_hessian_that_jumps_or_changes_faster_is_seen(kind, rng):
+    assert not concordant(kind(), rng)
+
+
+def test_a_loss_that_does_not_say_how_fast_its_hessian_changes_is_refused():
+    class Silent(Sigmoid):
+        self_concordance = None
+
+    class Endless(Sigmoid):
+        self_concordance = math.inf
+
+    for kind in (Silent, Endless):
+        with pytest.raises(ValueError, match=r"a function that has none is a lab\.Derivation"):
+            kind()
 
 
 def test_softmax_hessian_is_blind_to_a_common_shift(rng):

@@ -253,6 +253,15 @@ def test_a_resumed_run_that_breaks_at_once_blames_the_step_before_and_not_the_da
     assert "before the run was resumed, was too long" in heard.said[-1]
 
 
+def test_data_that_are_too_large_are_not_called_stable(tiny, tmp_path):
+    Path(tmp_path / "huge.csv").write_text("x,y\n1,0\n2,1\n3,0\n1e200,0\n3e200,1\n")
+    data = {"kind": "csv", "path": str(tmp_path / "huge.csv"), "target": "y", "standardize": False}
+    heard = Heard()
+    run = start({**tiny, "data": data, "loss": {"kind": "sigmoid"}, "probes": {}}, tmp_path, heard)
+    assert run.status == "diverged"
+    assert "the curvature at step 0 is not finite: the data or the start are too large for float64" in heard.said[-1]
+
+
 def test_a_second_process_cannot_write_to_the_run(tiny, tmp_path):
     run = start(tiny, tmp_path)
     with run.folder.claimed(), pytest.raises(InputError, match="another process"):

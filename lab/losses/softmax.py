@@ -82,6 +82,7 @@ class Softmax(Loss):
     label_smoothing: Annotated[float, Ge(0), Le(1)] = 0.0
     class_weight: Literal["balanced"] | tuple[Annotated[float, Ge(0)], ...] | None = None
 
+    self_concordance: ClassVar[float] = 2.0
     self_bound: ClassVar[float] = 2.0
     ignores_shift: ClassVar[bool] = True
 

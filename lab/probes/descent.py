@@ -73,7 +73,10 @@ def _judge(step: Step, move: Tensor, actual: float, lower: float, upper: float, 
     ratio = outside / allowed if allowed else math.inf
     if ratio <= 1:
         return Verdict("decrease", "L", ratio, (), actual, nearest, allowed, dtype=dtype)
-    note = f"gradient and Hessian prove it to lie in [{lower:.6g}, {upper:.6g}]: value, gradient or Hessian is wrong"
+    note = (
+        f"gradient and Hessian prove it to lie in [{lower:.6g}, {upper:.6g}]: value, gradient or Hessian is wrong, or "
+        "the loss's self_concordance"
+    )
     return Verdict("decrease", "L", ratio, (), actual, nearest, allowed, Who.OURS, dtype, note)
 
 
