@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,20 +20,44 @@ _DAY = 86_400  # seconds, in which whoever makes something under a temporary nam
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a binary file that takes `path`'s place when the block ends well; else `path` stays as it was."""
-    temporary = path.with_name(f".{path.name}.{token_hex(4)}{PARTIAL}")
+    """Open a binary file that takes `path`'s place when the block ends well; else `path` stays as it was.
+
+    A link stays, and the file that it leads to is replaced.  What is no file, as a device or a pipe, is written to.
+    """
+    if (path.exists() and not path.is_file()) or _is_stdout(path):
+        with _opened(path) as file:
+            yield file
+        return
+    place = Path(os.path.realpath(path))
+    temporary = place.with_name(f".{place.name}.{token_hex(4)}{PARTIAL}")
     try:
         with open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, place)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename == str(temporary):
             error.filename = str(path)  # the name that whoever reads it knows
         raise
-    sync_folder(path.parent)
+    sync_folder(place.parent)
+
+
+def _is_stdout(path: Path) -> bool:
+    """Whether `path` is where standard output goes, be it a file: the shell keeps that open, and may append to it."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(1))
+    except OSError:  # no such file, or standard output is closed
+        return False
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open what cannot be replaced for writing; standard output where it stands, after what was printed before."""
+    if not _is_stdout(path):
+        return open(path, "wb")
+    sys.stdout.flush()
+    return open(os.dup(1), "wb")
 
 
 def probe_writing(folder: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -238,6 +239,42 @@ def test_a_write_that_is_refused_names_the_file_that_was_asked_for(tmp_path):
     with pytest.raises(FileNotFoundError) as refused:
         write_text(tmp_path / "nowhere" / "mine.py", "text")
     assert refused.value.filename == str(tmp_path / "nowhere" / "mine.py")
+
+
+def test_a_link_stays_and_the_file_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "there").mkdir()
+    write_text(tmp_path / "there" / "page.html", "old")
+    (tmp_path / "link").symlink_to(Path("there", "page.html"))
+    write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["page.html"]
+    assert (tmp_path / "there" / "page.html").read_text() == "new"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+@pytest.mark.parametrize("name", ["pipe", "link"])
+def test_a_pipe_is_written_to_and_stays_one(name, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text()), daemon=True)
+    reader.start()
+    write_text(tmp_path / name, "table")
+    reader.join(10)
+    assert read == ["table"]
+    assert (tmp_path / "pipe").is_fifo()
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe", "link"}
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="a system that has no name for standard output")
+def test_standard_output_by_its_name_is_appended_to_where_the_shell_says_so(tmp_path):
+    (tmp_path / "out").symlink_to("/dev/stdout")  # of its own, for a fault would replace what is written to
+    write = f"write_text(Path({str(tmp_path / 'out')!r}), 'b\\n')"
+    said = f"from pathlib import Path; from lab.files import write_text; print('a'); {write}; print('c')"
+    (tmp_path / "log").write_text("kept\n")
+    with open(tmp_path / "log", "a") as log:
+        subprocess.run([sys.executable, "-c", said], stdout=log, check=True)
+    assert (tmp_path / "log").read_text() == "kept\na\nb\nc\n"
 
 
 def test_runs_are_listed_with_status_and_facts_oldest_first(tmp_path):
