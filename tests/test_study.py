@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +19,10 @@ import lab
 from lab import launch
 from lab.cli import main
 from lab.errors import InputError
+from lab.launcher import Outcome, Task
 from lab.runs import RunFolder
 from lab.study import compare as comparing
+from lab.study import sweep
 from lab.study.facts import gather, select
 from lab.study.metrics import Metrics
 from lab.study.table import table
@@ -84,6 +87,49 @@ def test_the_last_value_is_found_however_early_it_was_recorded(paths):
     assert facts.get("check/hessian") == [row["check/hessian"] for row in rows if "check/hessian" in row][-1]
     assert facts.get("loss/train") == rows[-1]["loss/train"]
     assert facts.get("nonsense") is None
+
+
+@pytest.fixture
+def halted(paths, tmp_path):
+    """A run that a kill left after step 3, and whose λ₁ was measured at step 0 alone."""
+    run = tmp_path / "tiny" / paths[0].name
+    shutil.copytree(paths[0], run)
+    rows = [row if row["step"] == 0 else {**row, "curvature/lambda_1/upper": 2.0} for row in RunFolder(run).metrics()]
+    for row in rows[1:4]:
+        del row["curvature/lambda_1"]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:4]))
+    return run
+
+
+def test_a_value_that_is_older_than_the_run_is_shown_with_its_step(halted, paths, capsys):
+    rows = RunFolder(halted).metrics()
+    old = f"{rows[0]['curvature/lambda_1']:.6g} (step 0)"
+    (facts,) = gather(halted)
+    assert facts.shown("curvature/lambda_1") == old
+    assert facts.get("curvature/lambda_1") == rows[0]["curvature/lambda_1"]
+    assert facts.shown("loss/train") == rows[3]["loss/train"]
+    assert select([facts], "curvature/lambda_1 > 0", "curvature/lambda_1") == [facts]
+    assert main(["runs", str(halted)]) == 0
+    assert old in capsys.readouterr().out
+    assert main(["compare", str(halted), str(paths[1])]) == 0
+    assert old in capsys.readouterr().out.split("best, of a check")[0]
+    for words in (["report", str(halted.parent), str(paths[1])], ["compare", str(halted), str(paths[1]), "--html"]):
+        out = halted.parent / "page.html"
+        assert main([*words, *(["--out"] if words[0] == "report" else []), str(out)]) == 0
+        assert old in out.read_text()
+    task = Task(1, "tiny", "tiny", facts.run.digest, 0, 6, {}, str(halted.parent.parent), ())
+    swept = sweep.Swept((task,), {1: Outcome("killed", str(halted))}, False)
+    assert old in list(sweep.lines(swept))[1]
+    assert main(["export", str(halted)]) == 0
+    assert "(step" not in capsys.readouterr().out
+
+
+def test_of_a_run_that_came_to_its_end_no_value_is_shown_with_a_step(paths):
+    for path in paths:
+        (facts,) = gather(path)
+        tags = {tag for row in RunFolder(path).metrics() for tag in row}
+        assert {"step/actual_decrease", "check/decrease", "check/hessian"} <= tags
+        assert all(facts.shown(tag) == facts.get(tag) for tag in tags)
 
 
 def test_lab_runs_shows_what_tells_the_runs_apart(root, capsys):

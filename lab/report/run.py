@@ -134,11 +134,9 @@ def runs_page(runs: Sequence[Facts], title: str) -> str:
     ended = Counter(run.run.status for run in runs)
     listed = [
         [*(run.config.get(key) for key in keys), run.get("seed"), run.run.status, run.get("step"),
-         *(run.get(tag) for tag in tags), run.run.path.name] for run in runs
+         *(run.shown(tag) for tag in tags), run.run.path.name] for run in runs
     ]  # fmt: skip
-    means = [
-        [name, len(some), *(_mean([runs[i].get(tag) for i in some]) for tag in tags)] for name, some in groups.items()
-    ]
+    means = [[name, len(some), *(_mean([runs[i] for i in some], tag) for tag in tags)] for name, some in groups.items()]
     common = {key: value for key, value in runs[0].config.items() if key not in keys and key != "seed"}
     failed = [[run.run.path.name, *pair] for run in runs for pair in (run.run.facts.get("failures") or {}).items()]
     body = [
@@ -194,7 +192,10 @@ def comparison_page(found: Comparison) -> str:
         section(
             "Origin", table(["key", *names], [[key, *map(_plain, values)] for key, values in found.origin.items()])
         ),
-        section("Last values", table(["tag", *names], [[tag, *values] for tag, values in found.last.items()])),
+        section(
+            "Last values",
+            table(["tag", *names], [[tag, *(run.shown(tag) for run in found.runs)] for tag in found.last]),
+        ),
         section("Best values, of a check the worst", table(["tag", *names], best)),
         section("Course", plots(*drawn)),
     ]
@@ -238,11 +239,14 @@ def _spread(name: str, runs: Sequence[Rows], tag: str) -> Line:
     return Line(name, steps, [fmean(some) for some in values], low, high)
 
 
-def _mean(values: Sequence[Any]) -> str | None:
+def _mean(runs: Sequence[Facts], tag: str) -> str | None:
+    """Mean and standard deviation of the last values of a tag, and whether some of them are of earlier steps."""
+    values = [run.get(tag) for run in runs]
     numbers = [float(value) for value in values if isinstance(value, int | float) and math.isfinite(value)]
     if not numbers:
         return None
-    return f"{fmean(numbers):.6g}" + (f" ± {stdev(numbers):.2g}" if len(numbers) > 1 else "")
+    early = " (some of earlier steps)" if any(isinstance(run.shown(tag), str) for run in runs) else ""
+    return f"{fmean(numbers):.6g}" + (f" ± {stdev(numbers):.2g}" if len(numbers) > 1 else "") + early
 
 
 def _spectrum(path: Path) -> tuple[Spectrum | None, str]:

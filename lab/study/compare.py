@@ -116,7 +116,8 @@ def lines(found: Comparison) -> Iterator[str]:
             yield f"A and {name}, in what else was measured, {others}"
         else:
             yield f"A and {name} {motion}"
-    yield from _figures("last value", names, found.last)
+    last = {tag: tuple(run.shown(tag) for run in found.runs) for tag in found.last}
+    yield from _figures("last value", names, last)
     best = {tag: tuple(map(_at, ends)) for tag, ends in found.best.items()}
     yield from _figures("best, of a check the worst", names, best)
 

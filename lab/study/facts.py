@@ -10,9 +10,11 @@ from lab.errors import InputError, guess
 from lab.record import Row, readings
 from lab.runs import RunSummary, list_runs
 from lab.study import expression
+from lab.study.table import cell
 from lab.yamlfile import dotted, read
 
 OWN = ("status", "step", "name", "seed", "started", "updated", "digest", "path")
+ON_THE_WAY = ("step/", "check/decrease")  # to the next step: of the last, where no step is taken, there is none
 
 
 class Facts:
@@ -24,7 +26,7 @@ class Facts:
     def __init__(self, run: RunSummary) -> None:
         self.run = run
         self.damage: str | None = None
-        self._latest: dict[str, Any] = {}
+        self._latest: dict[str, tuple[Any, int, int] | None] = {}  # value, its step, the last row's
 
     def has(self, name: str) -> bool:
         """Whether the run knows of `name`, be it null."""
@@ -35,6 +37,16 @@ class Facts:
         if name in OWN:
             return self._own(name)
         return self.config[name] if name in self.config else self.latest([name]).get(name)
+
+    def shown(self, name: str) -> Any:
+        """The value of `name` as a table has it: that of a tag with its step, where that is not the run's last one."""
+        if name in OWN or name in self.config or name not in self.latest([name]):
+            return self.get(name)
+        found = self._latest[name]
+        assert found is not None
+        value, step, end = found
+        newest = step == end or (step == end - 1 and name.startswith(ON_THE_WAY))
+        return value if newest else f"{cell(value)} (step {step})"
 
     def _own(self, name: str) -> Any:
         if name == "step" and self.run.status in ("running", "killed"):  # status.json has where it began
@@ -54,15 +66,17 @@ class Facts:
 
     def latest(self, tags: Collection[str]) -> Mapping[str, Any]:
         """The last value of each of `tags` that was recorded, read from the end of metrics.jsonl."""
-        missing = set(tags) - self._latest.keys()
+        missing, end = set(tags) - self._latest.keys(), None
         if missing:
             for row in self._backwards():
+                end = row["step"] if end is None else end
                 for tag in missing & row.keys():
-                    self._latest[tag] = row[tag]
+                    self._latest[tag] = (row[tag], row["step"], end)
                 missing -= row.keys()
                 if not missing:
                     break
-        return {tag: self._latest[tag] for tag in tags if tag in self._latest}
+        self._latest |= dict.fromkeys(missing)
+        return {tag: found[0] for tag in tags if (found := self._latest[tag]) is not None}
 
     def names(self) -> set[str]:
         """Everything that the run can be asked for."""

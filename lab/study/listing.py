@@ -58,4 +58,4 @@ def listing(
     for run in runs:
         run.latest([name for name in names if name not in run.config])
     shown = [name for name in names if any(run.get(name) is not None for run in runs)]
-    yield from table([*shown, "folder"], [[*(run.get(name) for name in shown), str(run.run.path)] for run in runs])
+    yield from table([*shown, "folder"], [[*(run.shown(name) for name in shown), str(run.run.path)] for run in runs])

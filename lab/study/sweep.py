@@ -154,11 +154,11 @@ def lines(swept: Swept) -> Iterator[str]:
     ends: dict[str, list[Mapping[str, Any]]] = {}  # of the seeds of each setting
     for task in swept.tasks:
         outcome = outcomes[task.number]
-        last = {} if outcome.path is None else Facts(summary(Path(outcome.path))).latest(FIGURES)
+        facts = None if outcome.path is None else Facts(summary(Path(outcome.path)))
         if outcome.status == "finished":
-            ends.setdefault(task.digest, []).append(last)
+            ends.setdefault(task.digest, []).append({} if facts is None else facts.latest(FIGURES))
         place = None if outcome.path is None else short(Path(outcome.path))
-        rows.append([task.label, outcome.status, *(last.get(tag) for tag in FIGURES), place])
+        rows.append([task.label, outcome.status, *(facts and facts.shown(tag) for tag in FIGURES), place])
         if outcome.words and outcome.status != "finished":
             wrong.append(f"{task.label}: {' '.join(outcome.words.split())}")
     kept = [i for i in range(len(rows[0])) if i < 2 or any(row[i] is not None for row in rows)]
