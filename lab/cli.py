@@ -14,6 +14,7 @@ from lab.verb import KEYS, Verb
 
 INTERRUPTED = 130
 UNREAD = 141  # as of any program whose reader went away before it was done
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the user's share of it, or what a file may hold
 _OF_THE_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM)  # what even asking for a path can meet
 
 
@@ -57,8 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNREAD
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            print(f"lab: {error.strerror}; what was written may be incomplete", file=sys.stderr)
+        if error.errno in _FULL:
+            goes_on = (
+                "; a run that was under way goes on with `lab train --resume RUN`" if argv[:1] == ["train"] else ""
+            )
+            print(f"lab: {error.strerror}; what was written may be incomplete{goes_on}", file=sys.stderr)
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor can the rest be
             return 2
         if error.filename is None or error.errno not in _OF_THE_NAME:

@@ -1,5 +1,6 @@
 """What users met once: a run that broke down over a picture, a table that was false, a step that was not the last."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -216,6 +217,29 @@ def test_a_full_disk_is_one_line_and_a_closed_pipe_is_no_success(tmp_path):
     with os.fdopen(writing, "w") as closed:
         done = subprocess.run([*python, "schema"], stdout=closed, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sets a limit that Windows has not")
+def test_a_run_that_meets_a_limit_on_what_it_may_write_is_one_line_and_can_be_resumed(tmp_path):
+    Path(tmp_path / "c.yaml").write_text(dumped({**TINY, "steps": 400, "checkpoint_every": 200, "probes": {"fit": {}}}))
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
+    command = [sys.executable, "-c", limited + "from lab.cli import main; sys.exit(main(sys.argv[1:]))"]
+    words = ["train", str(tmp_path / "c.yaml"), "--runs", str(tmp_path / "runs")]
+    done = subprocess.run([*command, *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("lab: File too large; ")
+    assert "`lab train --resume RUN`" in done.stderr
+    (run,) = tmp_path.glob("runs/*/*")
+    assert main(["train", "--resume", str(run)]) == 0
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_and_a_full_quota_are_one_line_each(number):
+    refused = f"def run(*_): raise OSError({number}, 'no room')"
+    code = f"import sys; from lab.cli import main; from lab.verbs.schema import Schema\n{refused}\nSchema.run = run\n"
+    command = [sys.executable, "-c", code + "sys.exit(main(['schema']))"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "lab: no room; what was written may be incomplete\n")
 
 
 def test_the_progress_bar_keeps_its_step_in_a_narrow_terminal(monkeypatch):
