@@ -166,6 +166,29 @@ def test_a_real_tensorboard_shows_a_resumed_run_step_for_step_and_ends_on_ctrl_c
         time.sleep(0.05)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGTERM")
+def test_a_board_that_is_told_to_end_leaves_nothing_behind(tmp_path):
+    run_at(tmp_path / "runs" / "iris" / "r1")
+    (tmp_path / "tmp").mkdir()
+    code = "import sys; from lab import board, cli; board.serve = lambda _: 'URL'; sys.exit(cli.main(sys.argv[1:]))"
+    started = subprocess.Popen(
+        [sys.executable, "-c", code, "board", "--no-browser", "--runs", str(tmp_path / "runs")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+    )
+    try:
+        assert started.stdout.readline().startswith("TensorBoard: URL")
+        assert [path.name[:10] for path in (tmp_path / "tmp").iterdir()] == ["lab-board-"]
+        started.terminate()
+        assert started.communicate(timeout=30) == ("", "")
+    finally:
+        started.kill()
+    assert started.returncode == 143
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
 def read(url: str, path: str):
     """The answer of a plugin's route, once the runs have been read."""
     opener = build_opener(ProxyHandler({}))

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from typing import NoReturn
 
 from lab.verb import Verb
 
@@ -18,7 +19,15 @@ class Board(Verb):
         parser.add_argument("--no-browser", action="store_true", help="only print the URL")
 
     def run(self, options: argparse.Namespace, argv: Sequence[str]) -> int:
+        import signal
+
         from lab.board import board
 
+        signal.signal(signal.SIGTERM, _end)
         board(options.words, root=options.runs, port=options.port, browser=not options.no_browser)
         return 0
+
+
+def _end(number: int, _: object) -> NoReturn:
+    """End as an exception does, so that what was made for TensorBoard is taken away again."""
+    raise SystemExit(128 + number)
