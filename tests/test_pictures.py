@@ -175,6 +175,16 @@ def test_the_waterfall_draws_what_the_spectrum_probe_found_and_keeps_signs_apart
     assert Waterfall().measure(replace(step, seen={}, memory={})) == {}
 
 
+def test_a_step_is_named_below_its_own_column_however_unevenly_spectra_were_measured():
+    assert waterfall.ticks([0, 1, 12]) == [(0.5 / 3, 0), (1.5 / 3, 1), (2.5 / 3, 12)]
+    assert waterfall.ticks([7]) == [(0.5, 7)]
+    steps = [i * i for i in range(200)]
+    named = waterfall.ticks(steps)
+    assert len(named) == 5
+    assert (named[0][1], named[-1][1]) == (0, 199 * 199)
+    assert all(steps[int(at * 200)] == step for at, step in named)
+
+
 def test_histograms_count_every_finite_value():
     assert histogram(np.array([1.0, 2.0, math.nan, math.inf])).counts.sum() == 2
     assert histogram(np.array([math.nan])) is None

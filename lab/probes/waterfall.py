@@ -71,12 +71,12 @@ def _keep(memory: dict[str, Any], t: int, counts: Tensor) -> None:
 
 
 def draw(steps: list[int], history: NDArray[Any]) -> Picture:
-    """The picture of counts (T, 2·BINS + 1): time to the right, log10 |λ| upwards, negative ones below the zeros."""
+    """The picture of counts (T, 2·BINS + 1): a column each, log10 |λ| upwards, negative ones below the zeros."""
     positive, zeros, negative = history[:, BINS + 1 :].T, history[:, BINS], history[:, :BINS][:, ::-1].T
     largest = max(int(history.max()), 1)
     below = bool(negative.any())
     canvas = Canvas(LEFT + WIDTH + RIGHT, TOP + HEIGHT + STRIP + 4 + (STRIP * 6 + 4) * below + BOTTOM)
-    canvas.words((LEFT, 8), f"how many eigenvalues have which size, steps {steps[0]} to {steps[-1]}")
+    canvas.words((LEFT, 8), "how many eigenvalues have which size, a column a measurement")
     top = _strip(canvas, positive, (TOP, HEIGHT), largest)
     canvas.field(_coloured(zeros[None], largest), (LEFT, top, WIDTH, STRIP))
     canvas.frame((LEFT, top, WIDTH, STRIP))
@@ -84,14 +84,23 @@ def draw(steps: list[int], history: NDArray[Any]) -> Picture:
     top += STRIP + 4
     if below:
         top = _strip(canvas, negative, (top, 6 * STRIP), largest, down=True)
-    canvas.words((LEFT, top + 2), f"step {steps[0]}", size=13)
-    canvas.words((LEFT + WIDTH, top + 2), f"{steps[-1]}", anchor="ra", size=13)
-    ticks = [(share, str(round((1 + largest) ** share - 1))) for share in (0.0, 0.5, 1.0)]
-    canvas.scale((LEFT + WIDTH + 14, TOP, BAR, HEIGHT), sequential(np.linspace(0, 1, 101)), ticks)
+    canvas.words((LEFT - 6, top + 6), "step", anchor="ra", size=13)
+    for at, step in ticks(steps):
+        canvas.line([(LEFT + at * WIDTH, top - 4), (LEFT + at * WIDTH, top + 2)])
+        canvas.words((LEFT + at * WIDTH, top + 6), str(step), anchor="ma", size=13)
+    marks = [(share, str(round((1 + largest) ** share - 1))) for share in (0.0, 0.5, 1.0)]
+    canvas.scale((LEFT + WIDTH + 14, TOP, BAR, HEIGHT), sequential(np.linspace(0, 1, 101)), marks)
     return canvas.picture(
         "Every measured spectrum of the Hessian as a column: how many eigenvalues lie in each eighth of a decade. "
+        "All columns are equally wide, however many steps lie between two measurements. "
         "Those that cannot be told from zero are counted in the strip below."
     )
+
+
+def ticks(steps: list[int]) -> list[tuple[float, int]]:
+    """Five steps at most to name below columns of equal width, each at the middle of its own, as a share of all."""
+    named = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), 5)).round().astype(int))
+    return [((i + 0.5) / len(steps), steps[i]) for i in named.tolist()]
 
 
 def _strip(canvas: Canvas, counts: NDArray[Any], place: tuple[int, int], largest: int, down: bool = False) -> int:
