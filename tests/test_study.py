@@ -215,6 +215,21 @@ def test_a_comparison_has_what_differs_and_nothing_else(paths, capsys):
     assert not any(line.split()[:1] == [tag] for tag in alike for line in tabled.splitlines())
 
 
+def test_null_and_what_is_absent_are_told_apart(paths, tmp_path, capsys):
+    bare = tmp_path / "tiny" / paths[0].name
+    shutil.copytree(paths[0], bare)
+    text = (bare / "config.yaml").read_text()
+    (bare / "config.yaml").write_text(text.replace("batch_size: null\n", ""))
+    (bare / "provenance.json").write_text(json.dumps({"data_sha256": "0123456789abcdef" * 4}))
+    assert main(["compare", str(paths[0]), str(bare)]) == 0
+    (line,) = (line for line in said(capsys) if line.startswith("batch_size"))
+    assert line.split() == ["batch_size", "null", "–"]
+    assert main(["compare", str(paths[0]), str(bare), "--html", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "<td>batch_size</td><td>null</td><td>–</td>" in page
+    assert '<h2>Origin</h2><div class="long">' in page  # whose hashes wrap
+
+
 def test_equal_trajectories_are_said_to_be_equal_to_the_bit(tmp_path):
     one, other = (launch.train({**TINY, "probes": probes}, runs=tmp_path) for probes in ({}, {"fit": {}}))
     found = comparing.compare([one.path, other.path])

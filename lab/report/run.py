@@ -183,15 +183,13 @@ def comparison_page(found: Comparison) -> str:
     partings = "".join(
         f"<p>A and {name} {escape(str(where))}</p>" for name, where in zip(names[1:], found.motion, strict=True)
     )
+    config = [[key, *(_plain(run.setting(key)) for run in found.runs)] for key in found.config]
+    origin = [[key, *map(_plain, values)] for key, values in found.origin.items()]
     body = [
         table(["", "run", "status", "step"], legend),
         section("Where they part", partings),
-        section(
-            "Config", table(["key", *names], [[key, *map(_plain, values)] for key, values in found.config.items()])
-        ),
-        section(
-            "Origin", table(["key", *names], [[key, *map(_plain, values)] for key, values in found.origin.items()])
-        ),
+        section("Config", table(["key", *names], config)),
+        section("Origin", f'<div class="long">{table(["key", *names], origin)}</div>' if origin else ""),
         section(
             "Last values",
             table(["tag", *names], [[tag, *(run.shown(tag) for run in found.runs)] for tag in found.last]),

@@ -30,6 +30,7 @@ h2{font-size:1.15rem;margin:1.6rem 0 .4rem;border-top:1px solid var(--line);padd
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem}
 th,td{text-align:left;padding:.15rem .8rem .15rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 td.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.long td:not(:first-child){overflow-wrap:anywhere}
 th{vertical-align:bottom}td.number:nth-child(2):last-child{text-align:left}
 pre{background:var(--wash);border-radius:.4rem;padding:.6rem .8rem;overflow-x:auto;font-size:.8rem}
 summary{cursor:pointer}

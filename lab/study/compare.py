@@ -103,7 +103,8 @@ def lines(found: Comparison) -> Iterator[str]:
     names = letters(len(found.runs))
     for name, run in zip(names, found.runs, strict=True):
         yield f"{name}  {run.run.path}  {run.run.status} after step {run.get('step')}"
-    for title, block in (("config", found.config), ("origin", found.origin)):
+    config = {key: tuple(run.setting(key) for run in found.runs) for key in found.config}
+    for title, block in (("config", config), ("origin", found.origin)):
         yield ""
         if block:
             yield from table([title, *names], [[key, *map(_short, values)] for key, values in block.items()])

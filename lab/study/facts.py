@@ -48,6 +48,11 @@ class Facts:
         newest = step == end or (step == end - 1 and name.startswith(ON_THE_WAY))
         return value if newest else f"{cell(value)} (step {step})"
 
+    def setting(self, key: str) -> Any:
+        """What the config has at `key`, for a table: null is a word there, and None where the run has no such key."""
+        value = self.config.get(key)
+        return "null" if value is None and key in self.config else value
+
     def _own(self, name: str) -> Any:
         if name == "step" and self.run.status in ("running", "killed"):  # status.json has where it began
             last = next(self._backwards(), None)
