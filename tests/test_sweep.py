@@ -138,6 +138,24 @@ def test_a_bug_in_one_run_is_told_and_the_others_go_on(tmp_path, monkeypatch, ca
     assert swept.code == 1
 
 
+class Overtaken(Here):
+    """Another process begins with the last task while the first is trained."""
+
+    def run(self, tasks, listener):
+        made = launch.train(tasks[-1].config, runs=tasks[-1].root).folder
+        made.write_status("running", step=0)
+        with made.claimed():
+            super().run(tasks, listener)
+
+
+def test_a_run_that_another_process_began_meanwhile_is_told_as_that(tmp_path, capsys):
+    swept = sweep.carry_out(tasks(tmp_path, "seed=0..1"), Overtaken(), Lines(2))
+    assert [outcome.status for outcome in swept.outcomes.values()] == ["finished", "running"]
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.endswith(" s")
+    assert last == "[2/2] seed=1: running  another process is at it"
+
+
 class Stopping(Quiet):
     """Presses Ctrl-C at the second run's first step."""
 

@@ -48,7 +48,10 @@ class Lines:
     def ended(self, task: Task, outcome: Outcome) -> None:
         self._ended += 1
         began = self._began.get(task.number)
-        told = f"  {outcome.words}" if began is None else f" in {time.monotonic() - began:.3g} s"
+        if began is None or outcome.status == "running":  # in another process, as was found on beginning
+            told = f"  {outcome.words}"
+        else:
+            told = f" in {time.monotonic() - began:.3g} s"
         told = "" if outcome.status == "not begun" else told
         print(f"[{self._ended}/{self._count}] {task.label}: {outcome.status}{told}", flush=True)
 
