@@ -260,6 +260,23 @@ def test_metrics_that_may_not_be_read_hide_no_other_run(root, capsys, monkeypatc
     assert listed.err.startswith(f"{denied}: cannot be read: Permission denied.")
 
 
+def test_a_run_that_lost_a_file_or_its_config_is_told(paths, tmp_path, capsys):
+    good, bare, garbled = (tmp_path / "tiny" / f"20261121T00000{i}Z-0123456789-s{i}" for i in range(3))
+    for place in (good, bare, garbled):
+        shutil.copytree(paths[0], place)
+    (bare / "status.json").unlink()
+    (garbled / "config.yaml").write_text("a: [\n")
+    assert main(["runs", "--runs", str(tmp_path)]) == 0
+    listed = capsys.readouterr()
+    assert [str(place) in listed.out for place in (good, bare, garbled)] == [True, False, True]
+    lost, unread = listed.err.splitlines()
+    assert lost == f"{bare}: left out, it has no status.json"
+    assert unread.startswith(f"{garbled / 'config.yaml'}:")
+    assert unread.endswith("; the run is listed without its config")
+    assert main(["runs", str(good)]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_planted_difference_in_the_last_bit_is_found_where_it_is(paths):
     rows = RunFolder(paths[0]).metrics()
     other = [dict(row) for row in rows]
@@ -365,5 +382,6 @@ def test_files_that_were_tampered_with_end_in_one_line_at_worst(verb, file, junk
         (run / name).write_bytes(junk if name == file else (paths[0] / name).read_bytes())
     code = main([word.format(run=run, good=paths[1]) for word in verb])
     out, err = capsys.readouterr()
-    assert (code, err.count("\n")) in ((0, 0), (2, 1))
+    listed = [(0, 1)] if verb[0] == "runs" else []  # which goes on, and says what it could not read
+    assert (code, err.count("\n")) in ((0, 0), (2, 1), *listed)
     assert code == 0 or out == ""

@@ -20,12 +20,14 @@ ON_THE_WAY = ("step/", "check/decrease")  # to the next step: of the last, where
 class Facts:
     """A run's facts; config and metrics are read when they are first asked for.
 
-    `damage` says what could not be read of the metrics, once that has come up: the run is listed without it.
+    `damage` says what could not be read of the metrics, `unread` of the config, once that has come up: the run is
+    listed without it.
     """
 
     def __init__(self, run: RunSummary) -> None:
         self.run = run
         self.damage: str | None = None
+        self.unread: str | None = None
         self._latest: dict[str, tuple[Any, int, int] | None] = {}  # value, its step, the last row's
 
     def has(self, name: str) -> bool:
@@ -66,7 +68,8 @@ class Facts:
         """The resolved config by dotted keys; nothing where it cannot be read, as others are listed all the same."""
         try:
             return dict(dotted(read(self.run.path / "config.yaml").plain()))
-        except InputError:
+        except InputError as error:
+            self.unread = str(error)
             return {}
 
     def latest(self, tags: Collection[str]) -> Mapping[str, Any]:

@@ -1,10 +1,11 @@
 """The runs that a command speaks of, and `lab runs`, their table."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lab.errors import InputError
-from lab.runs import find_runs
+from lab.runs import find_runs, is_run
 from lab.study.expression import parse
 from lab.study.facts import Facts, differing, gather, known, select
 from lab.study.table import table
@@ -25,6 +26,15 @@ def found(words: Sequence[str], root: str) -> list[Facts]:
         if not find_runs(word):
             raise InputError(f"{word}: {EMPTY}")
     return list({facts.run.path.resolve(): facts for word in words or [root] for facts in gather(word)}.values())
+
+
+def broken(root: str | Path) -> Iterator[str]:
+    """A line for each folder at or below `root` that has a run's metrics, and has lost what a run is known by."""
+    for folder, below, files in os.walk(root):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        if "metrics.jsonl" in files and not is_run(Path(folder)):
+            lost = [name for name in ("config.yaml", "status.json") if name not in files]
+            yield f"{folder}: left out, it has no {' and no '.join(lost)}"
 
 
 def chosen(words: Sequence[str], root: str, where: str | None = None) -> list[Facts]:

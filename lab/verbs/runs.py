@@ -25,7 +25,7 @@ class Runs(Verb):
 
     def run(self, options: argparse.Namespace, argv: Sequence[str]) -> int:
         from lab.study.facts import select
-        from lab.study.listing import EMPTY, found, listing
+        from lab.study.listing import EMPTY, broken, found, listing
 
         runs = found(options.words, options.runs)
         kept = select(runs, options.where, options.sort, options.reverse)
@@ -35,6 +35,11 @@ class Runs(Verb):
             print("--where: no run meets the condition; without it `lab runs` lists what is there", file=sys.stderr)
         for line in listing(kept, options.where, options.sort, options.columns, options.paths):
             print(line)
+        for place in options.words or [options.runs]:
+            for lost in broken(place):
+                print(lost, file=sys.stderr)
+        for unread in (facts.unread for facts in runs if facts.unread is not None):
+            print(f"{unread}; the run is listed without its config", file=sys.stderr)
         for damage in (facts.damage for facts in runs if facts.damage is not None):
             print(f"{damage} What comes before that is left out here.", file=sys.stderr)
         return 0
