@@ -63,6 +63,8 @@ def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 _MEANING = {
     "check/…": "a verdict: |ours − truth| in units of what rounding can do. At most 1 is rounding, far above a mistake",
     "curvature/lambda_1 …": "the largest eigenvalues of the Hessian; …/lower and …/upper are the ends of its interval",
+    "curvature/lambda_1/middle": "the line in λ₁'s interval; between measurements it is no measurement, but the last "
+    "one, as far as the interval lets it",
     "curvature/definiteness": "of the Hessian, with the reason for its zero eigenvalues",
     "curvature/certainty": "how the eigenvalues are known: proved, probable, or not converged",
     "stability/lr_lambda_max": "step length times λ₁: gradient descent on a quadratic is stable below 2",

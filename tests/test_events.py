@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lab.display import CHARTS
+from lab.display import CHARTS, GUIDE
 from lab.events.frame import masked_crc
-from lab.events.summary import Chart, Opening
+from lab.events.summary import Chart, Opening, escaped
 from lab.events.writer import TensorBoard
 from lab.record import Histogram, JsonLines, Memory, Picture, read_jsonl
 
@@ -77,6 +77,13 @@ def test_an_interval_that_is_charted_has_a_middle_at_every_step_and_none_has_a_l
     assert "log10/curvature/a" in events.Tags()["scalars"]
     assert "curvature/b/middle" not in events.Tags()["scalars"]
     assert "log10/curvature/a/lower" not in events.Tags()["scalars"]
+
+
+def test_the_line_in_an_interval_is_explained_beside_the_chart():
+    for charts in CHARTS.values():
+        for band in (band for chart in charts for band in chart.bands):
+            (told,) = (line for line in GUIDE.splitlines() if escaped(f"{band}/middle") in line)
+            assert "no measurement" in told
 
 
 def test_verdicts_and_stability_come_with_the_line_they_are_read_against(tmp_path):
