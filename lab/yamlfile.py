@@ -6,7 +6,7 @@ YAML is 1.2 (1e-3 is a number, `yes` is text).
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn
@@ -42,7 +42,7 @@ class Node:
     value: Any  # dict[str, Node], list[Node] or a scalar
     place: Place
     empty: bool = False  # nothing was written: `key:` and no more, which YAML takes for null
-    instead: bool = False  # begun by `key: {}`, so that it stands in place of what it is merged onto
+    instead: bool = False  # written whole, or begun by `key: {}`: it stands in place of what it is merged onto
 
     def plain(self) -> Any:
         """The value in plain dicts and lists."""
@@ -144,6 +144,7 @@ def merge(base: Node, child: Node, keep: Mapping[str, Collection[str]] | None = 
     A mapping that changes its `kind` replaces the base's, of which only the keys in `keep[key]` stay: the fields of one
     kind mean nothing to another. With `keep` None nothing is replaced so. An empty mapping replaces too, and what
     is merged onto it in turn: `probes={}` says that there are none, and `probes={} probes.fit={}` that there is one.
+    So does any mapping that an override or a sweep gives whole: `probes={fit: {}}` says that there is one, too.
     """
     if (
         not isinstance(base.value, dict)
@@ -168,7 +169,7 @@ def _kind(node: Node) -> str | None:
 
 
 def overlay(overrides: Sequence[str]) -> Node:
-    """One tree out of overrides such as `optimizer.lr=0.5`, the later over the earlier."""
+    """One tree out of overrides such as `optimizer.lr=0.5`, the later over the earlier; what is in braces is whole."""
     place = Place("command line")
     tree = Node({}, place)
     for text in overrides:
@@ -181,8 +182,13 @@ def overlay(overrides: Sequence[str]) -> Node:
             fail(place, (dotted,), str(error).removeprefix(f"{place}: "))
         if node is None:
             fail(place, (dotted,), "has no value; write key=value, or key=null")
-        tree = merge(tree, nested(dotted, node))
+        tree = merge(tree, nested(dotted, whole(node)))
     return tree
+
+
+def whole(node: Node) -> Node:
+    """`node`, which if it is a mapping stands in place of what it is merged onto, as `probes={fit: {}}` does."""
+    return replace(node, instead=isinstance(node.value, dict))
 
 
 def nested(dotted: str, node: Node) -> Node:

@@ -175,6 +175,18 @@ def test_probes_that_are_named_after_none_are_all_there_are(here: Path) -> None:
     assert load("x.yaml", ["probes.fit={}", "probes={}"]).probe_blocks == {}
 
 
+def test_a_block_in_braces_replaces_the_block(here: Path) -> None:
+    (here / "x.yaml").write_text(TEXT.replace("lr: 1e-1", "lr: 1e-1\n  momentum: 0.9"))
+    assert load("x.yaml", ["probes={fit: {}}"]).probe_blocks.keys() == {"fit"}
+    assert load("x.yaml", ["probes={fit: {}}", "probes.hvp.every=3"]).probe_blocks.keys() == {"fit", "hvp"}
+    assert load("x.yaml", ["probes.spectrum={every: 3}"]).probe_blocks["spectrum"]["top"] == 5  # the default
+    assert load("x.yaml", ["optimizer={kind: sgd, lr: 0.5}"]).optimizer["momentum"] == 0
+    (here / "x.yaml").write_text(TEXT[: TEXT.index("probes:")])  # which has those that are on
+    assert load("x.yaml", ["probes={fit: {}}"]).probe_blocks.keys() == {"fit"}
+    with pytest.raises(InputError, match=r"^command line: optimizer\.kind: missing"):
+        load("x.yaml", ["optimizer={lr: 0.5}"])
+
+
 @pytest.mark.parametrize("swap", [1, -1])
 def test_overrides_of_a_block_apply_after_its_kind_in_either_order(here: Path, swap: int) -> None:
     (here / "x.yaml").write_text(TEXT)

@@ -52,6 +52,12 @@ def test_commas_inside_brackets_and_quotes_part_nothing():
     assert [p.config.optimizer["kind"] for p in kinds] == ["sgd", "newton"]
 
 
+def test_a_block_in_braces_replaces_the_block_in_a_sweep_too():
+    probes = [{"fit": {}}, {"gradient": {}}]
+    for found in (points("probes={fit: {}},{gradient: {}}"), points(sweep={"grid": {"probes": probes}})):
+        assert [list(p.config.probe_blocks) for p in found] == [["fit"], ["gradient"]]
+
+
 def test_a_value_given_twice_is_run_once():
     assert len(points("optimizer.lr=0.1,0.10,1e-1", "seed=3..4,4")) == 2
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from lab import config as configs
 from lab.config import Config
 from lab.errors import suggest
-from lab.yamlfile import Node, Place, fail, merge, nested, overlay
+from lab.yamlfile import Node, Place, fail, merge, nested, overlay, whole
 
 MOST = 10_000  # runs of one sweep
 RANGE = re.compile(r"\s*(-?\d{1,18})\.\.(-?\d{1,18})\s*")
@@ -58,7 +58,7 @@ def expand(root: Node, asked: Axes, zipped: bool = False) -> list[Point]:
     for setting in _settings(groups):
         changes = Node({}, COMMAND)
         for key, value in setting.items():
-            changes = merge(changes, nested(key, value))
+            changes = merge(changes, nested(key, whole(value)))
         config = configs.one(common, changes)
         label = " ".join(f"{key}={_shown(setting[key])}" for key in varied)
         found.setdefault((config.name, config.digest(), config.seed), Point(label, config))

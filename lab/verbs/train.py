@@ -17,7 +17,10 @@ class Train(Verb):
 
     def options(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
-            "words", nargs="*", metavar="CONFIG", help="a YAML file, then keys to replace: optimizer.lr=0.5"
+            "words",
+            nargs="*",
+            metavar="CONFIG",
+            help="a YAML file, then keys to replace: optimizer.lr=0.5, or a whole block: 'optimizer={kind: newton}'",
         )
         parser.add_argument("--runs", default="runs", metavar="DIR", help="where run folders are made (default: runs)")
         parser.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted or killed")
