@@ -117,8 +117,9 @@ def _stability(rows: Sequence[Row], measured: Row, when: str) -> Iterator[Line]:
     judged = next((row for row in reversed(rows) if "stability/certainty" in row), {})
     share = judged.get("stability/share")
     if share is not None:
-        side = "stable" if share < 1 else "unstable"
-        yield Line("sharpness", f"{share:.4g} of what the optimizer's steps bear: {side} here", share < 1)
+        least, most = (judged.get(f"stability/share/{end}", share) for end in ("lower", "upper"))
+        side = "stable here" if most < 1 else "unstable here" if least >= 1 else "whether stable cannot be told"
+        yield Line("sharpness", f"{share:.4g} of what the optimizer's steps bear: {side}", most < 1)
     elif judged:
         yield Line("sharpness", str(judged["stability/certainty"]), False)
 

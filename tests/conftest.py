@@ -20,10 +20,12 @@ from lab.dataset import Table
 from lab.datasets.csv import Csv
 from lab.datasets.npz import Npz
 from lab.errors import InputError
+from lab.launch import train
 from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.models.linear import Linear
 from lab.problem import Problem
+from lab.study.facts import gather
 from lab.yamlfile import dumped
 
 torch.set_num_threads(1)
@@ -220,3 +222,21 @@ def same(a: Table, b: Table) -> bool:
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory):
     return tmp_path_factory.mktemp("malformed") / "file"
+
+
+@pytest.fixture(scope="session")
+def three_runs(tmp_path_factory):
+    """The folder of three finished runs that differ in seed, start and step length."""
+    place = tmp_path_factory.mktemp("runs")
+    with torch.no_grad():
+        for changes in ({"seed": 0}, {"seed": 1, "init": 0.1}, {"seed": 0, "optimizer": {"lr": 1.5}}):
+            train(TINY, runs=place, **changes)
+    return place
+
+
+@pytest.fixture
+def paths(three_runs):
+    """The three by step length and seed."""
+    return [
+        facts.run.path for facts in sorted(gather(three_runs), key=lambda f: (f.get("optimizer.lr"), f.get("seed")))
+    ]

@@ -10,6 +10,7 @@ from test_more_curvature import step_from
 from lab import catalog, launch
 from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
+from lab.models.linear import Linear
 from lab.probes.ceiling import CeilingProbe, of_data, of_loss
 from lab.problem import Problem
 from lab.spectrum import dense
@@ -85,3 +86,13 @@ def test_a_run_holds_every_step_against_the_ceiling_and_a_hessian_too_large_is_c
 def test_nothing_is_said_where_no_interval_of_lambda_1_is_there(rng):
     problem, theta = make_problem(rng)
     assert CeilingProbe().measure(step_from(problem, theta, None)) == {}
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e-12, 1.0])
+def test_in_single_precision_a_ceiling_does_not_underflow(size, rng):
+    X = size * torch.randn(40, 3, generator=rng, dtype=F64)
+    problem = Problem(Softmax(), Linear(), X.float(), torch.arange(40) % 3, outputs=3)
+    ceiling, error = of_data(problem)
+    true = float(torch.linalg.eigvalsh(problem.X.double().T @ problem.X.double() / 40)[-1])
+    assert ceiling == pytest.approx(true / 2, rel=1e-6)
+    assert 0 < error < 1e-4 * ceiling

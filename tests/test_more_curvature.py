@@ -16,11 +16,13 @@ from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.models.linear import Linear
 from lab.probe import Step
+from lab.probes.density import Density
 from lab.probes.descent import Descent, remainder
 from lab.probes.sharpness import Sharpness, largest
 from lab.probes.spectrum import SpectrumProbe
 from lab.problem import Problem
 from lab.spectrum import dense
+from lab.summary import summarize
 
 F64 = torch.float64
 
@@ -188,6 +190,27 @@ def test_a_column_of_zeros_does_not_widen_the_interval_of_adam_s_sharpness(way, 
     assert found.width <= 0.1  # of which 0.05 by chance; by the longest of all columns it would be 2
 
 
+@pytest.mark.parametrize("true", [0.96, 0.99, 1.04])
+def test_of_a_share_that_is_known_by_chance_only_what_its_interval_says_is_told(true, rng, monkeypatch, tmp_path):
+    """At θ = 0 the largest eigenvalue is there K − 1 times, more than the block is wide."""
+    monkeypatch.setattr(plan, "choose", lambda *_: plan.Plan("krylov", "for the test"))
+    K = 12
+    X = torch.randn(60, 20, generator=rng, dtype=F64)
+    problem = Problem(Softmax(), Linear(), X, torch.arange(60) % K, outputs=K)
+    theta = torch.zeros(20, K, dtype=F64)
+    limit = float(torch.linalg.eigvalsh(X.T @ X / 60)[-1]) / K / true
+    step = replace(step_from(problem, theta, theta), stability=stability.Stability(limit))
+    readings = Sharpness().measure(step)
+    assert "probable" in readings["stability/certainty"]
+    assert readings["stability/share"] == pytest.approx(true, rel=1e-3)
+    assert readings["stability/share/lower"] <= true <= readings["stability/share/upper"]
+    lines = summarize(tmp_path, {"status": "finished"}, [{"step": 0, **readings}])
+    said = next(line for line in lines if line.what == "sharpness")
+    words = {0.96: "whether stable cannot be told", 0.99: "whether stable cannot be told", 1.04: "unstable here"}
+    assert said.figures.endswith(words[true] if readings["stability/share/upper"] >= 1 else "stable here")
+    assert said.good == (readings["stability/share/upper"] < 1)
+
+
 @pytest.mark.parametrize(("known", "dtype"), [(True, F64), (False, torch.float32)])
 def test_a_sharpness_that_rounding_hides_has_no_share(known, dtype, rng):
     problem, theta = make_problem(rng, N=40, D=4, K=3, ridge=0.0)
@@ -274,6 +297,17 @@ def test_the_sharpness_of_plain_descent_is_the_largest_eigenvalue(tiny, tmp_path
     run = launch.train({**tiny, "probes": {"sharpness": {"every": 1}, "spectrum": {}}}, runs=tmp_path)
     for row in run.metrics.rows:
         assert row["stability/share"] == pytest.approx(row["stability/lr_lambda_max"] / 2, rel=1e-9)
+
+
+def test_shares_of_eigenvalues_hold_below_what_rounding_makes_of_zeros(rng):
+    X = torch.randn(600, 20, generator=rng, dtype=F64)
+    X[:, 10:] = X[:, :10]
+    problem = Problem(Softmax(), Linear(), X.float(), torch.arange(600) % 4, outputs=4)
+    theta = 0.1 * torch.randn(20, 4, generator=rng)
+    readings = Density(decades=12, vectors=400).measure(step_from(problem, theta, theta))
+    for j in range(1, 13):  # of 80 directions 30 are seen
+        assert readings[f"density/above_1e-{j}/lower"] <= 30 / 80 <= readings["density/above_1e-12/upper"]
+    assert readings["density/above_1e-4/lower"] > 0.2
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e9, 1.7e14])

@@ -5,7 +5,6 @@ import io
 import json
 import math
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,28 +20,10 @@ from lab.cli import main
 from lab.errors import InputError
 from lab.launcher import Outcome, Task
 from lab.runs import RunFolder
-from lab.study import compare as comparing
 from lab.study import sweep
 from lab.study.facts import gather, select
 from lab.study.metrics import Metrics
 from lab.study.table import table
-
-OTHER = [{"seed": 0}, {"seed": 1, "init": 0.1}, {"seed": 0, "optimizer": {"lr": 1.5}}]
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Three finished runs that differ in seed, start and step length."""
-    place = tmp_path_factory.mktemp("runs")
-    with torch.no_grad():
-        for changes in OTHER:
-            launch.train(TINY, runs=place, **changes)
-    return place
-
-
-@pytest.fixture
-def paths(root):
-    return [facts.run.path for facts in sorted(gather(root), key=lambda f: (f.get("optimizer.lr"), f.get("seed")))]
 
 
 def said(capsys) -> list[str]:
@@ -53,18 +34,18 @@ def snapshot(root: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-def test_runs_are_chosen_by_config_status_and_last_value(root):
-    found = gather(root)
+def test_runs_are_chosen_by_config_status_and_last_value(three_runs):
+    found = gather(three_runs)
     assert len(select(found, "optimizer.lr > 1 and status == 'finished'")) == 1
     assert [run.get("seed") for run in select(found, "init == 0.1")] == [1]
     assert len(select(found, "loss/train < 1 and step == 6")) == 3
     assert select(found, "status == 'failed'") == []
 
 
-def test_runs_are_sorted_and_what_lacks_the_value_comes_last(root, tmp_path):
+def test_runs_are_sorted_and_what_lacks_the_value_comes_last(three_runs, tmp_path):
     torch.set_num_threads(1)
     bare = launch.train({**TINY, "probes": {}}, runs=tmp_path)
-    found = gather(root) + gather(tmp_path)
+    found = gather(three_runs) + gather(tmp_path)
     values = [run.get("curvature/lambda_1") for run in select(found, sort="curvature/lambda_1")]
     assert values[:3] == sorted(values[:3])
     assert values[3] is None
@@ -73,12 +54,12 @@ def test_runs_are_sorted_and_what_lacks_the_value_comes_last(root, tmp_path):
     assert back[3].run.path == bare.path
 
 
-def test_what_no_run_has_is_told_with_the_nearest_name(root):
+def test_what_no_run_has_is_told_with_the_nearest_name(three_runs):
     for where, sort in (("optimizer.rl < 1", None), (None, "optimizer.rl")):
         with pytest.raises(InputError, match=r"no run has 'optimizer.rl'; did you mean 'optimizer.lr'\?"):
-            select(gather(root), where, sort)
+            select(gather(three_runs), where, sort)
     with pytest.raises(InputError, match="a text is in quotes"):
-        select(gather(root), "status == finished")
+        select(gather(three_runs), "status == finished")
 
 
 def test_the_last_value_is_found_however_early_it_was_recorded(paths):
@@ -132,15 +113,15 @@ def test_of_a_run_that_came_to_its_end_no_value_is_shown_with_a_step(paths):
         assert all(facts.shown(tag) == facts.get(tag) for tag in tags)
 
 
-def test_lab_runs_shows_what_tells_the_runs_apart(root, capsys):
-    assert main(["runs", "--runs", str(root), "--sort", "optimizer.lr", "--reverse"]) == 0
+def test_lab_runs_shows_what_tells_the_runs_apart(three_runs, capsys):
+    assert main(["runs", "--runs", str(three_runs), "--sort", "optimizer.lr", "--reverse"]) == 0
     header, first, *rest = said(capsys)
     assert header.split() == [
         "status", "step", "loss/train", "curvature/lambda_1", "optimizer.lr", "seed", "init", "folder"
     ]  # fmt: skip
     assert first.split()[4] == "1.5"
     assert len(rest) == 2
-    assert main(["runs", str(root / "tiny"), "--where", "seed == 1", "--paths"]) == 0
+    assert main(["runs", str(three_runs / "tiny"), "--where", "seed == 1", "--paths"]) == 0
     (path,) = said(capsys)
     assert path.endswith("-s1")
 
@@ -191,62 +172,8 @@ def test_a_run_gives_the_spectrum_of_any_of_its_steps(paths):
             run.spectrum(7)
 
 
-def test_a_comparison_has_what_differs_and_nothing_else(paths, capsys):
-    assert main(["compare", *map(str, paths)]) == 0
-    text = "\n".join(said(capsys))
-    found = comparing.compare(paths)
-    assert {key: values for key, values in found.config.items() if key != "checkpoint_every"} == {
-        "seed": (0, 1, 0),
-        "init": (0.0, 0.1, 0.0),
-        "optimizer.lr": (0.5, 0.5, 1.5),
-    }
-    rows = [RunFolder(path).metrics() for path in paths]
-    assert found.last["loss/train"] == tuple(run[-1]["loss/train"] for run in rows)
-    assert found.best["loss/train"][0] == min((row["loss/train"], row["step"]) for row in rows[0])
-    assert found.best["accuracy/train"][1][0] == max(row["accuracy/train"] for row in rows[1])
-    assert found.best["check/gradient"][0][0] == max(row["check/gradient"] for row in rows[0])
-    assert [part.step for part in found.motion] == [0, 1]  # another start, and the same start with another step
-    assert "A and B part at step 0: loss/train is 1.0986122886681" in text
-    assert "A and C part at step 1: loss/train is " in text
-    assert "optimizer.lr  0.5  0.5  1.5" in text
-    tabled, rest = text.split("last value, the same in all: ")
-    alike = {told.split()[0] for told in rest.splitlines()[0].split(", ")}
-    assert alike == {tag for tag, values in found.last.items() if len(set(values)) == 1}
-    assert not any(line.split()[:1] == [tag] for tag in alike for line in tabled.splitlines())
-
-
-def test_null_and_what_is_absent_are_told_apart(paths, tmp_path, capsys):
-    bare = tmp_path / "tiny" / paths[0].name
-    shutil.copytree(paths[0], bare)
-    text = (bare / "config.yaml").read_text()
-    (bare / "config.yaml").write_text(text.replace("batch_size: null\n", ""))
-    (bare / "provenance.json").write_text(json.dumps({"data_sha256": "0123456789abcdef" * 4}))
-    assert main(["compare", str(paths[0]), str(bare)]) == 0
-    (line,) = (line for line in said(capsys) if line.startswith("batch_size"))
-    assert line.split() == ["batch_size", "null", "–"]
-    assert main(["compare", str(paths[0]), str(bare), "--html", str(tmp_path / "page.html")]) == 0
-    page = (tmp_path / "page.html").read_text()
-    assert "<td>batch_size</td><td>null</td><td>–</td>" in page
-    assert '<h2>Origin</h2><div class="long">' in page  # whose hashes wrap
-
-
-def test_equal_trajectories_are_said_to_be_equal_to_the_bit(tmp_path):
-    one, other = (launch.train({**TINY, "probes": probes}, runs=tmp_path) for probes in ({}, {"fit": {}}))
-    found = comparing.compare([one.path, other.path])
-    assert str(found.motion[0]) == "are the same to the bit at all 7 steps that both have"
-    assert str(found.others[0]) == "have no step and tag in common"
-
-
-def test_runs_that_part_in_what_was_measured_alone_are_not_said_to_be_the_same(paths):
-    found = comparing.compare(paths[:1] * 2)
-    measured = replace(found, others=(comparing.Parting(1, 0, "curvature/lambda_1", 1.0, 2.0),))
-    told = [line for line in comparing.lines(measured) if line.startswith("A and B")]
-    assert told[0] == "A and B, in loss and gradient, are the same to the bit at all 7 steps that both have"
-    assert told[1].startswith("A and B, in what else was measured, part at step 0: curvature/lambda_1 is 1.0")
-
-
-def test_metrics_that_may_not_be_read_hide_no_other_run(root, capsys, monkeypatch):
-    denied, right = sorted(root.glob("*/*"))[0] / "metrics.jsonl", Path.read_bytes
+def test_metrics_that_may_not_be_read_hide_no_other_run(three_runs, capsys, monkeypatch):
+    denied, right = sorted(three_runs.glob("*/*"))[0] / "metrics.jsonl", Path.read_bytes
 
     def read(path):
         if path == denied:
@@ -254,9 +181,9 @@ def test_metrics_that_may_not_be_read_hide_no_other_run(root, capsys, monkeypatc
         return right(path)
 
     monkeypatch.setattr(Path, "read_bytes", read)
-    assert main(["runs", str(root)]) == 0
+    assert main(["runs", str(three_runs)]) == 0
     listed = capsys.readouterr()
-    assert len(listed.out.splitlines()) == 1 + len(OTHER)
+    assert len(listed.out.splitlines()) == 1 + 3
     assert listed.err.startswith(f"{denied}: cannot be read: Permission denied.")
 
 
@@ -277,22 +204,12 @@ def test_a_run_that_lost_a_file_or_its_config_is_told(paths, tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_planted_difference_in_the_last_bit_is_found_where_it_is(paths):
-    rows = RunFolder(paths[0]).metrics()
-    other = [dict(row) for row in rows]
-    other[4]["loss/train"] = math.nextafter(other[4]["loss/train"], 9)
-    found = comparing.parting(rows, other, motion=True)
-    assert (found.step, found.tag, found.common) == (4, "loss/train", 5)
-    assert "e-16" in str(found)
-    assert comparing.parting(rows, other, motion=False).step is None
-
-
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
-def test_an_export_gives_every_value_back_to_the_bit(form, root, paths, tmp_path):
+def test_an_export_gives_every_value_back_to_the_bit(form, three_runs, paths, tmp_path):
     out = tmp_path / f"out.{form}"
     if form == "parquet":
         pytest.importorskip("pyarrow")
-    assert main(["export", str(root), "--format", form, "--out", str(out)]) == 0
+    assert main(["export", str(three_runs), "--format", form, "--out", str(out)]) == 0
     if form == "csv":
         read = list(csv.DictReader(io.StringIO(out.read_text())))
     elif form == "jsonl":
@@ -347,14 +264,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_input_is_one_line_and_writes_nothing(case, root, paths, here, capsys):
-    before = snapshot(root)
+def test_wrong_input_is_one_line_and_writes_nothing(case, three_runs, paths, here, capsys):
+    before = snapshot(three_runs)
     words, expected = WRONG[case]
-    assert main([word.format(root=root, run=paths[0]) for word in words]) == 2
+    assert main([word.format(root=three_runs, run=paths[0]) for word in words]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert expected in err
-    assert snapshot(root) == before
+    assert snapshot(three_runs) == before
     assert list(here.iterdir()) == []
 
 

@@ -32,8 +32,11 @@ def uniform_ridge(curvature: Curvature) -> float:
 
 
 def of_data(problem: Problem) -> Spectrum | None:
-    """Xᵀ diag(c) X/M's eigenvalues μ; None where the loss knows no c, the model is not Xθ, or D is large."""
-    D, K = problem.shape
+    """Xᵀ diag(c) X/M's eigenvalues μ; None where the loss knows no c, the model is not Xθ, or D is large.
+
+    In double precision: squares of single precision soon underflow.
+    """
+    (D, K), problem = problem.shape, problem.in_double
     peak = problem.loss.peak(K)
     if peak is None or D > LARGEST or not problem.model.is_product:
         return None

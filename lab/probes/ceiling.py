@@ -68,6 +68,7 @@ def of_loss(step: Step) -> Bound | None:
     ceiling = a * R2 * (float(step.value) - penalty) + problem.ridge
     units = rounding.gamma(sum(theta.shape) + 8, theta.dtype)
     error = rounding.value_bound(problem, theta) + units * (abs(float(step.value)) + penalty)
+    error += 4 * torch.finfo(theta.dtype).tiny  # a loss that small may come out as 0
     return ceiling, a * R2 * error + units * problem.ridge
 
 

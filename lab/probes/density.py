@@ -29,7 +29,7 @@ class Density(Probe):
     chance: Annotated[float, Gt(0), Lt(1)] = 1e-6
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
-        curvature = step.curvature
+        curvature = step.curvature.in_double  # what rounding may do in single would be all that is said
         if not bool(torch.isfinite(curvature.diagonal).all()):
             return {}
         # Shares are of the largest, so that H may be scaled: by a power of 2, which rounds nothing, and no square of
@@ -38,7 +38,7 @@ class Density(Probe):
         found = density.sample(
             lambda V: curvature(V) * 2.0 ** -(exponent // 2) * 2.0 ** -(exponent - exponent // 2),
             curvature.P,
-            step.theta,
+            curvature.theta,
             self.vectors,
             self.depth,
             step.seed + step.t,
@@ -47,7 +47,9 @@ class Density(Probe):
         if not bool(torch.isfinite(found.nodes).all()):  # H is finite, but not what it makes of a direction
             return {}
         readings: dict[str, Reading] = {}
+        moved = math.ldexp(curvature.rounding, -exponent)  # by which rounding may move an eigenvalue (Weyl)
         for j in range(1, self.decades + 1):
-            lower, upper = found.above(found.largest * 10.0**-j)
+            level = found.largest * 10.0**-j
+            lower, upper = found.above(level + moved)[0], found.above(level - moved)[1]
             readings |= {f"density/above_1e-{j}/lower": lower, f"density/above_1e-{j}/upper": upper}
         return readings

@@ -29,8 +29,8 @@ WIDTH = 8  # of the block that looks for one eigenvalue
 class Sharpness(Probe):
     """Log the largest eigenvalue of the preconditioned Hessian, with its interval, and its share of the limit.
 
-    `stability/share` is to be read against 1, for gradient descent, momentum, Nesterov's, Adam, RMSprop and Adagrad;
-    other optimizers have no reading. The Hessian is the whole training set's.
+    `stability/share`, in an interval as well, is to be read against 1, for gradient descent, momentum, Nesterov's,
+    Adam, RMSprop and Adagrad; other optimizers have no reading. The Hessian is the whole training set's.
     """
 
     every: Annotated[int, Ge(1)] = 10
@@ -46,6 +46,7 @@ class Sharpness(Probe):
             return {}
         found = largest(curvature, d, self.tolerance, step.seed)
         lower, upper = float(found.lower[0]), float(found.upper[0])
+        best = lower if found.chance else (lower + upper) / 2
         readings: dict[str, Reading] = {
             "stability/sharpness/lower": lower,
             "stability/sharpness/upper": upper,
@@ -54,8 +55,10 @@ class Sharpness(Probe):
         widest = self.tolerance + _ease(self.tolerance)
         if found.width > widest:
             return {**readings, "stability/certainty": f"not converged: the interval is wider than {widest:g} of it"}
-        share = (lower + upper) / 2 / stability.limit if stability.limit else math.inf
-        return {**readings, "stability/share": share, "stability/certainty": found.how}
+        # The lower end is a Rayleigh quotient, which is near; an upper end that rests on chance is eased.
+        least, share, most = ((at / stability.limit if stability.limit else math.inf) for at in (lower, best, upper))
+        ends = {"stability/share/lower": least, "stability/share/upper": most}
+        return {**readings, **ends, "stability/share": share, "stability/certainty": found.how}
 
 
 def largest(curvature: Curvature, d: Tensor, tolerance: float, seed: int) -> Enclosure:
