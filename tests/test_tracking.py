@@ -12,6 +12,8 @@ from lab.curvature import plan, search, structure, tracking
 from lab.curvature.coarse import coarse
 from lab.curvature.operator import Curvature
 from lab.curvature.tracking import Tracked
+from lab.losses.sigmoid import Sigmoid
+from lab.models.linear import Linear
 from lab.probe import Step
 from lab.probes.spectrum import SpectrumProbe
 from lab.problem import Problem
@@ -271,3 +273,22 @@ def test_what_rounding_hides_has_no_number_by_any_method(method, rng):
     assert readings["curvature/lambda_1/lower"] < readings["curvature/lambda_1/upper"]
     for silent in ("lambda_1", "lambda_min", "effective_rank"):
         assert f"curvature/{silent}" not in readings or readings[f"curvature/{silent}"] == 0.0
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+@pytest.mark.parametrize("held", [0.0, 1.0])
+def test_more_eigenvalues_than_rows_see_are_enclosed_in_the_ridge_that_they_are(k, held, rng):
+    """Of two rows all but a few eigenvalues are ρ: what parts them from one another is rounding."""
+    for _ in range(10):
+        X, weight = torch.randn(2, 15, generator=rng, dtype=torch.float64), (0.0, 4.0 * held + 0.1)
+        m = torch.ones(15, 1, dtype=torch.float64)
+        m[-1] = held
+        y = torch.tensor([[0.0, 1.0], [1.0, 1.0]], dtype=torch.float64)
+        problem, before = Problem(Sigmoid(weight=weight), Linear(), X, y, 1e-3, m), None
+        theta = 1e-3 * torch.randn(15, 2, generator=rng, dtype=torch.float64)
+        for _ in range(3):
+            true = spectrum.dense(problem.hessian(theta)).values[:k]
+            before = tracking.track(Curvature(problem, theta), k, 1e-6, before)
+            slack, known = 1e-13 * float(true[0]), before.enclosure
+            assert bool(((known.lower <= true + slack) & (true - slack <= known.upper)).all())
+            theta = theta - problem.gradient(theta)

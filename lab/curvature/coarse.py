@@ -95,4 +95,4 @@ def _by_products(curvature: Curvature, there: Coordinates, divisor: float) -> Te
     h = [_logit_hessians(curvature, there, z, y) for z, y in curvature.logits()]
     these, entries = Pairs.seen(k, l, (h[0] if len(h) == 1 else torch.cat(h, dim=1)).div_(divisor))
     place = pairs.places(len(there.columns), k.device)
-    return these.blocks(products @ entries.T, place, there.classes).view(there.order, there.order)
+    return these.blocks(products @ entries.T.contiguous(), place, there.classes).view(there.order, there.order)

@@ -8,7 +8,7 @@ matrix in single precision where that costs no more than a search by products, a
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -40,12 +40,21 @@ def highest(curvature: Curvature) -> float:
 
 @dataclass(frozen=True)
 class Found:
-    """What an attempt came to: Ritz vectors, a ceiling on all eigenvalues, the first k's enclosure, and its proof."""
+    """What an attempt came to: Ritz vectors, a ceiling on all eigenvalues, the first k's enclosure, and its proof.
+
+    `others` (P, any number) are further vectors, that H was not applied to, for the next search to start from.
+    """
 
     ritz: Ritz
     ceiling: Ceiling
     enclosure: Enclosure
     majorant: Majorant | None
+    others: Tensor | None = None
+
+    @property
+    def vectors(self) -> Tensor:
+        """All of them, (P, m)."""
+        return self.ritz.vectors if self.others is None else torch.cat([self.ritz.vectors, self.others], dim=1)
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,10 @@ class Search:
             majorant = self._prove(better, values.double() * made.scale, low, high)
             if majorant is not None or high - low <= CLUSTER * float(values[0]) * made.scale:
                 break
-        return better, self.below(majorant, better, ceiling) if majorant else None
+        # Those above the middle of the gap are enough for half of it to be left; the others are for the proof alone.
+        q = max(k, int((values.double() * made.scale > (high + low) / 2).sum()))
+        found = self.below(majorant, better[:, :q], ceiling) if majorant else None
+        return better, None if found is None else replace(found, others=better[:, q:])
 
     def _run(self, start: Tensor, enough: Callable[[Ritz], bool]) -> Ritz:
         m, curvature = start.shape[1], self.curvature

@@ -145,7 +145,7 @@ def _track(curvature: Curvature, k: int, tolerance: float, before: Tracked | Non
     room = plan.memory(curvature.theta.device) / 8
     used = 0 if found is None else found.ritz.products
     for guard in () if found is not None and found.enclosure.width <= tolerance else plan.GUARDS:
-        start = start if found is None else torch.cat([found.ritz.vectors, start[:, found.ritz.vectors.shape[1] :]], 1)
+        start = start if found is None else torch.cat([found.vectors, start[:, found.vectors.shape[1] :]], 1)
         width = min(k + guard, curvature.P)
         if start.shape[1] < width:
             start = torch.cat([start, _random(curvature, width - start.shape[1], seed + 1)], dim=1)
@@ -159,7 +159,7 @@ def _track(curvature: Curvature, k: int, tolerance: float, before: Tracked | Non
     values = torch.clamp(ritz.values[:k].double().cpu(), enclosure.lower, enclosure.upper)
     kept = _ceiling_of(enclosure, found.ceiling)
     settled = enclosure.width <= tolerance
-    return Tracked(curvature.theta, values, enclosure, kept, ritz.vectors, settled, used, found.majorant)
+    return Tracked(curvature.theta, values, enclosure, kept, found.vectors, settled, used, found.majorant)
 
 
 def _nothing(curvature: Curvature, k: int) -> Tracked:
