@@ -82,12 +82,13 @@ def _curvature(rows: Sequence[Row], last: Row) -> Iterator[Line]:
     if measured:
         yield Line("Hessian", f"{measured['curvature/definiteness']}{when}")
     if "curvature/lambda_1" in measured:
+        rank = "rank" if "curvature/condition" in measured else "rank at least"  # some may be hidden by rounding
         figures = [
             f"{sign} {measured[tag]:{form}}{more}"
             for tag, sign, form, more in (
                 ("curvature/lambda_1", "λ₁ =", ".6g", ""),
                 ("curvature/lambda_min", "λ_min =", ".3g", ""),
-                ("curvature/rank", "rank", "", ""),
+                ("curvature/rank", rank, "", ""),
                 ("curvature/condition", "condition", ".3g", " on the range"),
             )
             if tag in measured

@@ -37,8 +37,7 @@ def test_every_config_of_the_repository_trains_and_passes_its_checks(config, con
         "gradient against autograd",
         "agrees, judged",
         "λ₁ = ",
-        "λ_min = ",
-        "rank ",
+        "rank at least " if config == "digits" else "λ_min = ",  # of digits' eigenvalues rounding hides some
     ):
         assert expected in out
     assert "definite: " in out
