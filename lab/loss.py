@@ -33,7 +33,8 @@ class Loss(Derivation):
 
     # M with |∇³ℓ[u, u, v]| ≤ M max|v| ∇²ℓ[u, u]. Canonical losses of the exponential family have 1 (Poisson, σ) or 2
     # (softmax, whose logits move relative to each other). Bounds on rounding, on decrease and on eigenvalues between
-    # measurements rest on it; a function that has none (squared hinge: ∇² jumps) is a `lab.Derivation`, to be judged.
+    # measurements rest on it, and on ∇² ⪰ 0, which it implies; a function that has none (squared hinge: ∇² jumps;
+    # focal loss: not convex) is a `lab.Derivation`, to be judged.
     self_concordance: ClassVar[float]
 
     # Whether a shift common to all K logits changes no row's ∇ℓ, whatever z is: then ∇²ℓ 1 = 0.
