@@ -58,10 +58,8 @@ class Model(ABC):
         Its rank is the same in any unit of its columns, and is looked for where each has the size 1: in units of their
         own a large one would hide all others. An entry that is off by u in X's type moves singular values by u√D.
         """
-        unit = (
-            X.abs().amax(dim=0).double().nan_to_num(nan=1.0, posinf=1.0) if len(X) else X.new_zeros(X.shape[1]).double()
-        )
-        unit = unit.masked_fill(unit == 0, 1.0)
+        size = X.abs().amax(dim=0).double() if len(X) else X.new_zeros(X.shape[1], dtype=torch.float64)
+        unit = torch.where(size.isfinite() & (size > 0), size, 1.0)
         R = torch.linalg.qr(X.double() / unit, mode="r").R
         _, sizes, V = torch.linalg.svd(R, full_matrices=True)
         D, double = X.shape[1], torch.finfo(torch.float64).eps

@@ -152,14 +152,14 @@ class Problem:
 
     @cached_property
     def heaviest(self) -> float:
-        """Σ_n (w_n + 1)(1 + ‖x_n‖)²/M, w_n the most that h_n weighs at any z; 0 if X is."""
+        """Σ_n (w_n + 1)(1 + ‖x_n‖)²/M, w_n no less than h_n weighs at any z if the loss has a peak; 0 if X is."""
         if not len(self.columns):
             return 0.0
         return float((self._weights + 1) @ (1 + self.row_squares.sqrt()).square()) / self.divisor
 
     @cached_property
     def largest_trace(self) -> float:
-        """Σ_n w_n ‖x_n‖²/M: as much as tr H₀ is at any θ."""
+        """Σ_n w_n ‖x_n‖²/M: no less than tr H₀ is at any θ if the loss has a peak."""
         return float(self._weights @ self.row_squares) / self.divisor if len(self.columns) else 0.0
 
     @cached_property

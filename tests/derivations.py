@@ -121,3 +121,19 @@ class Huber(lab.Derivation):
 
     def gradient(self, r):
         return r.clamp(-1, 1)
+
+
+POISSON = '''
+@dataclass(frozen=True)
+class Poisson(lab.Loss):
+    """Poisson regression of counts."""
+    self_concordance = 1.0
+    def value(self, z, y): return (z.exp() - y * z).sum(dim=1)
+    def gradient(self, z, y): return z.exp() - y
+    def hvp(self, z, y, u): return z.exp() * u
+    def reference(self, z, y): return torch.nn.functional.poisson_nll_loss(z, y, reduction="none").sum(dim=1)
+    def encode(self, labels, classes, dtype): return labels[:, None].to(dtype)
+    def correct(self, z, y): return (z.exp().round() == y).to(z.dtype).mean(dim=1)
+    def _examples(self, rng, scale):
+        yield scale / 8 * torch.randn(5, 3, generator=rng, dtype=torch.float64), torch.arange(15.0).reshape(5, 3)
+'''  # as a file of one's own has it, below its imports

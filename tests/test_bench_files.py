@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from derivations import POISSON
 
 from lab.bench import userfile
 from lab.board import lab_command
@@ -73,30 +74,15 @@ class Ridge(lab.Derivation):
 
 ridge = Ridge(0.3)
 """
-POISSON = '''
-from dataclasses import dataclass
-
-@dataclass(frozen=True)
-class Poisson(lab.Loss):
-    """Poisson regression of counts."""
-    self_concordance = 1.0
-    def value(self, z, y): return (z.exp() - y * z).sum(dim=1)
-    def gradient(self, z, y): return z.exp() - y
-    def hvp(self, z, y, u): return z.exp() * u
-    def reference(self, z, y): return functional.poisson_nll_loss(z, y, reduction="none").sum(dim=1)
-    def encode(self, labels, classes, dtype): return labels[:, None].to(dtype)
-    def correct(self, z, y): return (z.exp().round() == y).to(z.dtype).mean(dim=1)
-    def _examples(self, rng, scale):
-        yield scale / 8 * torch.randn(5, 3, generator=rng, dtype=torch.float64), torch.arange(15.0).reshape(5, 3)
-'''
-RIGHT = {"function": SWISH, "new style": PRODUCT, "module": LAYER, "instance": RIDGE, "loss": POISSON}
+LOSS = "from dataclasses import dataclass\n" + POISSON
+RIGHT = {"function": SWISH, "new style": PRODUCT, "module": LAYER, "instance": RIDGE, "loss": LOSS}
 WRONG = {
     "function": (SWISH, "g * (s + b * x", "g * (s + x", {"∂/∂x"}),
     "one input of a function": (SWISH, ".sum()", ".mean()", {"∂/∂b"}),
     "new style": (PRODUCT, "x.T @ g", "x.T @ g * 1.000001", {"∂/∂w"}),
     "module": (LAYER, "x.T @ g", "-x.T @ g", {"∂/∂w"}),
     "instance": (RIDGE, "self.rho * theta\n\nridge", "2 * self.rho * theta\n\nridge", {"gradient"}),
-    "loss": (POISSON, "return z.exp() * u", "return u", {"hvp", "hessian", "diagonal"}),
+    "loss": (LOSS, "return z.exp() * u", "return u", {"hvp", "hessian", "diagonal"}),
 }
 
 

@@ -4,6 +4,7 @@ import importlib
 import re
 
 import pytest
+from derivations import POISSON
 
 from lab.cli import main
 
@@ -72,24 +73,6 @@ def test_examples_and_a_backward_pass_of_a_function_that_raise_are_told_with_the
     assert re.search(r"mine\.py:\d+: Squares: examples raises .*mine\.py:\d+: ", capsys.readouterr().err)
     assert main(["check", mine(HEAD + SQUARES.replace("return 2 * g", f"return {raises}"))]) == 1
     assert re.search(r"Squares vjp, float64: WRONG; raises .*mine\.py:\d+: ", capsys.readouterr().out)
-
-
-POISSON = '''
-@dataclass(frozen=True)
-class Poisson(lab.Loss):
-    """exp z − yz."""
-    self_concordance = 1.0
-
-    def value(self, z, y): return (z.exp() - y * z).sum(dim=1)
-    def gradient(self, z, y): return z.exp() - y
-    def hvp(self, z, y, u): return z.exp() * u
-    def reference(self, z, y): return torch.nn.functional.poisson_nll_loss(z, y, reduction="none").sum(dim=1)
-    def encode(self, labels, classes, dtype): return labels[:, None].to(dtype)
-    def correct(self, z, y): return (z.exp().round() == y).to(z.dtype).mean(dim=1)
-    def _examples(self, rng, scale):
-        if scale < 8:
-            yield scale * torch.randn(5, 2, generator=rng), torch.randint(3, (5, 2), generator=rng).double()
-'''
 
 
 @pytest.mark.parametrize("what", ["gradient", "hvp"])

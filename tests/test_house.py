@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from derivations import POISSON
 
 import lab
 from lab import catalog, launch
@@ -196,23 +197,7 @@ def test_training_imports_of_torch_no_more_than_torch_itself(tmp_path):
 NEW = {
     "losses": (
         "poisson",
-        '''
-from dataclasses import dataclass
-import torch
-from lab.loss import Loss
-
-@dataclass(frozen=True)
-class Poisson(Loss):
-    """Poisson regression of class indices as counts."""
-    self_concordance = 1.0
-    def value(self, z, y): return (z.exp() - y * z).sum(dim=1)
-    def gradient(self, z, y): return z.exp() - y
-    def hvp(self, z, y, u): return z.exp() * u
-    def reference(self, z, y): return torch.nn.functional.poisson_nll_loss(z, y, reduction="none").sum(dim=1)
-    def encode(self, labels, classes, dtype): return labels[:, None].to(dtype)
-    def correct(self, z, y): return (z.exp().round() == y).to(z.dtype).mean(dim=1)
-    def _examples(self, rng, scale): yield torch.zeros(2, 1), torch.ones(2, 1)
-''',
+        "from dataclasses import dataclass\nimport torch\nimport lab\n" + POISSON,
     ),
     "datasets": (
         "ramp",
