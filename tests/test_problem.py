@@ -123,3 +123,8 @@ def test_the_rank_of_columns_does_not_depend_on_their_units_nor_on_how_many_rows
     v = bound.model.unseen(bound.X)[:, 0]
     there = torch.tensor([1, -3, -1, 0], dtype=torch.float64) / units
     assert float((v @ there).abs() / there.norm()) == pytest.approx(1, abs=1e-5)
+
+
+def test_without_a_ridge_the_reference_has_no_part_of_it_where_theta_s_square_overflows(rng):
+    X, theta = torch.randn(5, 2, generator=rng), torch.tensor([[1e30], [-1e30]])
+    assert torch.isfinite(Problem(Sigmoid(), Linear(), 1e-30 * X, torch.ones(5, 1)).reference(theta))

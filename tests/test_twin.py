@@ -1,8 +1,10 @@
 """A twin trained by autograd stays within rounding of a right derivation, and parts from a wrong one at once."""
 
 import pytest
+import torch
 from test_trainer import Heard, plant, start
 
+from lab.problem import Problem
 from lab.summary import summarize
 from lab.twin import DRAWS
 
@@ -105,3 +107,13 @@ def test_a_wrong_hessian_parts_the_twin_where_a_step_solves_with_it(tiny, tmp_pa
     run = start({**tiny, "optimizer": {"kind": "newton"}, "twin": "autograd", "probes": {}}, tmp_path)
     assert run.status == "failed"
     assert run.folder.load_checkpoint()[1]["lockstep"]["parted"] == 1
+
+
+def test_a_twin_whose_own_loss_is_not_finite_says_so_and_convicts_nobody(tiny, tmp_path, monkeypatch):
+    right = Problem.reference
+    lost = lambda self, theta: right(self, theta) + torch.where((theta != 0).any(), torch.nan, 0.0)  # noqa: E731
+    monkeypatch.setattr(Problem, "reference", lost)
+    run = start({**tiny, "twin": "autograd", "probes": {}}, tmp_path)
+    assert run.status == "finished", run.folder.status()
+    said = [row["twin/untold"] for row in run.metrics.rows if "twin/untold" in row]
+    assert said == ["autograd's loss is not finite at step 1"]
