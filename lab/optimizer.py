@@ -45,6 +45,10 @@ class Stepper(Protocol):
     def stability(self) -> Stability | None:
         """How much curvature the step just taken bears; None where that is not known."""
 
+    @property
+    def plain(self) -> float | None:
+        """η where a step is sure to be θ − η∇L(θ), so that its length is known from ‖∇L(θ)‖; None otherwise."""
+
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
         """Return where one step from θ ends; θ itself is left as it is."""
 
@@ -82,6 +86,10 @@ class Stateless:
     @property
     def stability(self) -> Stability | None:
         return Stability(2 / self.lr) if self.lr else None
+
+    @property
+    def plain(self) -> float | None:
+        return None  # intervals are not to rest on what is only said
 
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
         # Of copies: what it writes into is its own, and θ and ∇L(θ) are still to be judged and logged.
@@ -133,6 +141,10 @@ class FromTorch:
         """What `lab.stability` knows of this optimizer, from its state now."""
         optimizer = self._optimizer
         return stability.of(type(optimizer).__name__, optimizer.param_groups[0], optimizer.state[self._theta])
+
+    @property
+    def plain(self) -> float | None:
+        return stability.plain(type(self._optimizer).__name__, self._optimizer.param_groups[0])
 
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
         def closure() -> Tensor:

@@ -27,9 +27,10 @@ class Step:
     t counts from 0; `problem` is the batch that this step descends on and `full` the whole training set (the same
     object at full batch); θ, value and gradient are where the step starts, and `after` is where it ends: None at the
     end of training, from where no step is taken. `lr` is the optimizer's step length, None where it has none, and
-    `stability` the curvature that its steps bear, as far as that is known. `memory` is what the probe that looks keeps
-    from step to step, tensors and plain values by name: a checkpoint holds it too. `seen` is what the probes of one
-    step found and share; `features` and `classes` name θ's rows and columns.
+    `stability` the curvature that its steps bear, as far as that is known; `plain` is η where the step from here is
+    sure to be θ − η∇L(θ). `memory` is what the probe that looks keeps from step to step, tensors and plain values by
+    name: a checkpoint holds it too. `seen` is what the probes of one step found and share; `features` and `classes`
+    name θ's rows and columns.
     """
 
     t: int
@@ -42,11 +43,20 @@ class Step:
     after: Tensor | None
     lr: float | None
     stability: Stability | None = None
+    plain: float | None = None
     seed: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
     seen: dict[str, Any] = field(default_factory=dict)
     features: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+
+    @property
+    def gradient_norm(self) -> float:
+        """‖∇L(θ)‖."""
+        if "gradient_norm" not in self.seen:
+            self.seen["gradient_norm"] = float(self.gradient.norm())
+        found: float = self.seen["gradient_norm"]
+        return found
 
     @property
     def curvature(self) -> Curvature:

@@ -43,6 +43,12 @@ def of(kind: str, options: Mapping[str, Any], state: Mapping[str, Any]) -> Stabi
     return found if found is None or float(options.get("momentum", 0.0)) <= 1 else replace(found, limit=0.0)
 
 
+def plain(kind: str, options: Mapping[str, Any]) -> float | None:
+    """η where the steps of an optimizer of torch.optim are θ − η∇L(θ) and nothing else; None where they are others."""
+    others = ("momentum", "weight_decay", "maximize")
+    return float(options["lr"]) if kind.lower() == "sgd" and not any(options[name] for name in others) else None
+
+
 def _sgd(options: Mapping[str, Any], state: Mapping[str, Any]) -> Stability:
     lr, beta, damped = float(options["lr"]), float(options["momentum"]), float(options["dampening"])
     if options["nesterov"]:

@@ -20,7 +20,7 @@ from lab.experiment import Experiment
 from lab.loop import Visit, walk
 from lab.panel import Panel, recorded
 from lab.probe import Reading, Step
-from lab.record import JsonLines, Shown, Sink
+from lab.record import SHOWN, JsonLines, Sink
 from lab.referee import Verdict
 from lab.runs import RunFolder, Status
 from lab.twin import Lockstep
@@ -149,22 +149,19 @@ class Session:
         return found.readings
 
     def _record(self, visit: Visit, readings: Mapping[str, Reading]) -> None:
-        row: dict[str, float | int | str | Shown] = {}
-        for tag, reading in readings.items():
-            if not isinstance(reading, Verdict):
-                row[tag] = reading
-                continue
-            row[tag] = reading.ratio
-            if not reading.passed:
+        row: dict[str, Any] = dict(readings)
+        for tag, verdict in [(tag, reading) for tag, reading in row.items() if isinstance(reading, Verdict)]:
+            row[tag] = verdict.ratio
+            if not verdict.passed:
                 first = tag not in self.failures
-                words = str(diagnosed(reading)) if first else f"{reading}; first at {self.failures[tag]}"
+                words = str(diagnosed(verdict)) if first else f"{verdict}; first at {self.failures[tag]}"
                 row[tag + FAILURE] = words
                 if first:
                     self.failures[tag] = f"step {visit.t}: {words}"
                     self._watcher.say(self.failures[tag])
         for sink in self._sinks:
             sink.write(visit.t, row)
-        self._watcher.step(visit.t, {tag: reading for tag, reading in row.items() if not isinstance(reading, Shown)})
+        self._watcher.step(visit.t, {tag: reading for tag, reading in row.items() if not isinstance(reading, SHOWN)})
 
     def _checkpoint(self, visit: Visit) -> None:
         for sink in self._sinks:
@@ -190,6 +187,7 @@ class Session:
             after=visit.after,
             lr=self._stepper.lr,
             stability=self._stepper.stability,
+            plain=self._stepper.plain,
             seed=experiment.config.seed,
             features=experiment.data.features,
             classes=experiment.data.classes,
@@ -198,7 +196,7 @@ class Session:
     def _basics(self, step: Step) -> dict[str, Reading]:
         """What is known of every step for nothing."""
         loss = "loss/train" if step.problem is step.full else "loss/batch"
-        return {loss: float(step.value), "step/gradient_norm": float(step.gradient.norm())}
+        return {loss: float(step.value), "step/gradient_norm": step.gradient_norm}
 
     def _begin_lockstep(self, state: Mapping[str, Any] | None) -> Lockstep | None:
         config = self._experiment.config
@@ -213,7 +211,7 @@ class Session:
         """Say where the run broke, and what may have broken it."""
         where = (
             f"step {step.t}: the loss is {float(step.value):.3g}, "
-            f"‖θ‖ = {float(step.theta.norm()):.3g}, ‖∇‖ = {float(step.gradient.norm()):.3g}"
+            f"‖θ‖ = {float(step.theta.norm()):.3g}, ‖∇‖ = {step.gradient_norm:.3g}"
         )
         last, large = self._last_finite, f"the data or the start are too large for {self._experiment.config.dtype}"
         if last is None and self.start and step.lr:
@@ -234,10 +232,11 @@ class Session:
 
 def _join(readings: dict[str, Reading], found: Mapping[str, Reading], by: str, whose: dict[str, str]) -> None:
     """Add what was found to the readings, which by tag are `whose`; the same reading twice hides nothing."""
-    for tag, reading in found.items():
-        if tag in readings and readings[tag] != reading:
+    for tag in [tag for tag in found if tag in readings]:
+        if readings[tag] != found[tag]:
             raise InputError(f"{by}: the tag {tag!r} is that of a reading of {whose[tag]} too; give each its own")
-        readings[tag], whose[tag] = reading, by
+    readings.update(found)
+    whose.update(dict.fromkeys(found, by))
 
 
 def _first_failures(rows: list[dict[str, Any]]) -> dict[str, str]:

@@ -111,6 +111,10 @@ class Rounding:
     def stability(self) -> Stability | None:
         return self._stepper.stability
 
+    @property
+    def plain(self) -> float | None:
+        return None
+
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
         assert isinstance(objective, Jittered)
         after = self._stepper.step(objective, theta, gradient)

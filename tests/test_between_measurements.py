@@ -1,11 +1,19 @@
 """Runs between measurements: every step has intervals, and they hold; what is not known has no number."""
 
 import math
+from contextlib import suppress
 
 import pytest
+import torch
+from conftest import make_problem
 
-from lab import launch
-from lab.curvature import tracking
+from lab import config, launch
+from lab.console import Silent
+from lab.curvature import between, tracking
+from lab.curvature.operator import Curvature
+from lab.experiment import assemble
+from lab.optimizer import FromTorch
+from lab.problem import Problem
 
 
 def trained(tiny, folder, **probe):
@@ -70,3 +78,129 @@ def test_what_was_not_reached_has_no_number_and_says_so(tiny, tmp_path, monkeypa
     assert "curvature/lambda_3" not in first
     assert first["curvature/lambda_3/lower"] < first["curvature/lambda_3/upper"]
     assert ("curvature/effective_rank" in first) == ("curvature/lambda_1" in first)
+
+
+def walked(problem, theta, steps, lr, noise=0.0, rng=None):
+    """θ at each step of descent along gradients with noise, and how long the step from there is."""
+    for _ in range(steps):
+        g = problem.gradient(theta)
+        g = g + noise * torch.randn(g.shape, generator=rng, dtype=g.dtype).to(g) if noise else g
+        yield theta, lr * float(g.norm())
+        theta = theta - lr * g
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_change_bounded_by_way_of_an_anchor_is_a_little_larger_and_costs_few_looks(back, rng, monkeypatch):
+    problem, theta = make_problem(rng, N=60, D=12, K=4)
+    walk = [at for at, _ in walked(problem, theta, 200, 0.01)]
+    there, memory, looks, closer = Curvature(problem, theta), {}, [], Curvature.log_change_at_most
+    monkeypatch.setattr(Curvature, "log_change_at_most", lambda self, at: looks.append(1) or closer(self, at))
+    for at in [*walk, *walk[::-1]] if back else walk:
+        delta = between.change(there, at, memory)
+        assert there.log_change(at) <= delta
+        assert back or delta <= 1.2 * closer(there, at)
+    assert back or len(looks) / 2 < 60
+
+
+def test_an_anchor_at_which_nothing_is_known_is_left_behind(rng):
+    problem, theta = make_problem(rng, N=60, D=12, K=4)
+    there, memory = Curvature(problem, theta), {"anchor": 1e200 * theta, "anchor_change": math.inf}
+    assert between.change(there, 1.01 * theta, memory) == there.log_change_at_most(1.01 * theta)
+    memory = {"anchor": 1.001 * theta, "anchor_change": math.inf}
+    assert between.change(there, 1.01 * theta, memory) < math.inf
+
+
+def looked_at(problem, walk, monkeypatch, counted=1.0):
+    """δ to each θ of a walk as mini-batches have it, with its truth, and how often a θ was looked at."""
+    looks, size_of = [], between.size_of
+    monkeypatch.setattr(between, "size_of", lambda move: looks.append(1) or size_of(move))
+    there, memory, delta, known = Curvature(problem, walk[0][0]), {}, math.nan, []
+    for t, (theta, length) in enumerate(walk):
+        if not between.stays(t, theta, memory):
+            delta = between.change_around(there, theta, memory)
+        between.note(t, counted * length, memory)
+        known.append((there.log_change(theta), delta, there.log_change_at_most(theta)))
+    return known, len(looks)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_one_bound_holds_in_a_ball_and_few_steps_are_looked_at(noise, dtype, rng, monkeypatch):
+    problem, theta = make_problem(rng, N=60, D=12, K=4)
+    problem, theta = Problem(problem.loss, problem.model, problem.X.to(dtype), problem.y.to(dtype)), theta.to(dtype)
+    known, looks = looked_at(problem, list(walked(problem, theta, 400, 0.01, noise, rng)), monkeypatch)
+    assert all(true <= delta for true, delta, _ in known)
+    assert noise or all(delta <= 1.3 * least for _, delta, least in known[1:])
+    assert looks < 300
+    monkeypatch.undo()
+    _, unknown = looked_at(problem, list(walked(problem, theta, 400, 0.01, noise, rng)), monkeypatch, math.inf)
+    assert unknown > looks  # where lengths are not known, every θ is
+
+
+def test_a_step_that_is_longer_than_noted_would_leave_the_ball_unseen(rng, monkeypatch):
+    problem, theta = make_problem(rng, N=60, D=12, K=4)
+    known, _ = looked_at(problem, list(walked(problem, theta, 400, 0.01)), monkeypatch, counted=0.0)
+    assert not all(true <= delta for true, delta, _ in known)
+
+
+def test_a_walk_that_is_not_counted_step_by_step_is_looked_at_anew(rng):
+    problem, theta = make_problem(rng, N=60, D=12, K=4)
+    there, memory = Curvature(problem, theta), {}
+    between.change_around(there, 1.1 * theta, memory)
+    assert between.stays(3, 1.1 * theta, memory)
+    assert not between.stays(4, 2 * theta, memory)
+    between.note(3, 0.0, memory)  # of a step that is not the one before
+    assert not between.stays(4, 2 * theta, memory)
+
+
+def test_where_all_of_x_is_zero_nothing_changes(rng):
+    problem, theta = make_problem(rng, N=60, D=12, K=4)
+    problem.X.zero_()
+    there, memory = Curvature(problem, theta), {}
+    for t in range(3):
+        assert between.stays(t, t * theta, memory) or between.change_around(there, t * theta, memory) == 0.0
+        between.note(t, 1.0, memory)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "plain"),
+    [
+        (torch.optim.SGD, {"lr": 0.1}, 0.1),
+        (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}, None),
+        (torch.optim.SGD, {"lr": 0.1, "weight_decay": 0.01}, None),
+        (torch.optim.SGD, {"lr": 0.1, "maximize": True}, None),
+        (torch.optim.Adam, {"lr": 0.1}, None),
+    ],
+)
+def test_steps_are_plain_where_they_are_as_long_as_the_gradient_says(kind, options, plain, rng):
+    problem, theta = make_problem(rng, N=60, D=12, K=4)
+    stepper, g = FromTorch(kind, options, theta), problem.gradient(theta)
+    assert stepper.plain == plain
+    for _ in range(3):
+        after = stepper.step(problem, theta, g)
+        moved = float((after - theta).norm())
+        assert plain is None or moved == pytest.approx(plain * float(g.norm()), rel=1e-12)
+        theta, g = after, problem.gradient(after)
+
+
+class Interrupting(Silent):
+    """Ends the sitting at a step, as a crash does."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def step(self, t, readings):
+        if t == self.at:
+            raise RuntimeError("out")
+
+
+@pytest.mark.parametrize("at", [3, 11, 17])
+def test_what_is_kept_of_a_ball_goes_on_to_the_bit_after_an_interruption(at, tiny, tmp_path):
+    keys = {**tiny, "batch_size": 8, "steps": 40, "checkpoint_every": 5, "probes": {"spectrum": {"every": 100}}}
+    whole = launch.train(keys, runs=tmp_path / "whole")
+    experiment = assemble(config.from_mapping(keys))
+    with suppress(RuntimeError):
+        launch.launch(experiment, tmp_path / "torn", Interrupting(at), [])
+    folder = next((tmp_path / "torn").rglob("metrics.jsonl")).parent
+    launch.resume(launch.RunFolder(folder), experiment, Silent())
+    assert (folder / "metrics.jsonl").read_bytes() == (whole.path / "metrics.jsonl").read_bytes()

@@ -213,22 +213,25 @@ class Curvature:
             return math.inf
         move, loss, forward = theta - self.theta, self.problem.loss, self.problem.model.forward
         drifts = [loss.drift(forward(X, move)) for X, _ in self.problem.blocks()]
-        return self._rounded_up(float(torch.cat(drifts).max()), _size(move), len(move)) if drifts else 0.0
+        return self._rounded_up(float(torch.cat(drifts).max()), size_of(move), len(move)) if drifts else 0.0
 
     def log_change_at_most(self, theta: Tensor) -> float:
         """A larger δ than `log_change`, from Δ = theta − self.theta alone: that of the longest row, were it in line."""
         if not self.problem.model.is_product:
             return math.inf
         move = theta - self.theta
-        delta = self.problem.longest_row * _size(self.problem.loss.drift(move))
-        return self._rounded_up(delta, _size(move), len(move))
+        delta = self.problem.longest_row * size_of(self.problem.loss.drift(move))
+        return self._rounded_up(delta, size_of(move), len(move))
 
     def log_change_by_length(self, theta: Tensor) -> float:
         """A δ larger still, from ‖theta − self.theta‖: for next to nothing."""
+        return self.log_change_within(size_of(theta - self.theta))
+
+    def log_change_within(self, radius: float) -> float:
+        """A δ for every θ that is no farther from here than that."""
         if not self.problem.model.is_product:
             return math.inf
-        size = _size(theta - self.theta)
-        return self._rounded_up(self.problem.longest_row * self.problem.loss.drift_norm * size, size, self.P)
+        return self._rounded_up(self.problem.longest_row * self.problem.loss.drift_norm * radius, radius, self.P)
 
     def _rounded_up(self, delta: float, size: float, summed: int) -> float:
         # Δ's entries round, and so do the sums of them: v is off by no more than 2n ‖x‖ ‖Δ‖, and δ by c times that.
@@ -310,5 +313,6 @@ class Curvature:
             raise ValueError(f"{what} of the Hessian is known for models that are Xθ")
 
 
-def _size(move: Tensor) -> float:
-    return float(torch.linalg.vector_norm(move, dtype=torch.float64))  # squares of single precision underflow soon
+def size_of(move: Tensor) -> float:
+    """‖move‖, in double precision: squares of single underflow soon."""
+    return float(torch.linalg.vector_norm(move, dtype=torch.float64))

@@ -8,13 +8,14 @@ import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lab.events import summary
 from lab.events.frame import framed, size_before
 from lab.events.summary import Opening
-from lab.record import AppendedFile, Histogram, Picture, Readings, inside, row_of
+from lab.record import NUMBERS, AppendedFile, Histogram, Picture, Readings, checked, inside
 
 _LOWER, _UPPER = "/lower", "/upper"  # the ends of an interval
 _SPAN_DECADES = ("curvature/", "loss/", "step/", "check/")
@@ -42,7 +43,7 @@ class TensorBoard(AppendedFile):
         self._events = event_pb2
         self._texts: dict[str, str] = {}
         charts = [] if opening is None else [chart for category in opening.charts.values() for chart in category]
-        self._banded = {tag + _LOWER for chart in charts for tag in chart.bands}
+        self._banded = {tag + _LOWER: tag for chart in charts for tag in chart.bands}
         self._known: dict[str, Any] = {}
         for row in rows:
             self._remember(row)
@@ -58,15 +59,16 @@ class TensorBoard(AppendedFile):
 
     def write(self, step: int, readings: Readings) -> None:
         """Write the readings as one event.  Raises TypeError for what is no reading."""
-        row_of(step, readings)
+        checked(readings)
         self._remember(readings)
         event = self._events.Event(wall_time=time.time(), step=step)
         values = event.summary.value
         for tag, reading in readings.items():
-            if isinstance(reading, int | float):
+            if isinstance(reading, NUMBERS):
                 values.add(tag=tag, simple_value=reading)  # which becomes a float32
-                for name, number in self._beside(tag, reading, readings):
-                    values.add(tag=name, simple_value=number)
+                if tag in self._banded or not _is_end(tag):
+                    for name, number in self._beside(tag, reading, readings):
+                        values.add(tag=name, simple_value=number)
             elif isinstance(reading, Histogram):
                 values.append(summary.histogram(tag, reading))
             elif isinstance(reading, Picture):
@@ -78,18 +80,16 @@ class TensorBoard(AppendedFile):
             self._put(framed(event.SerializeToString()))
 
     def _remember(self, row: Readings) -> None:
-        known = (tag.removesuffix(_LOWER) for tag in self._banded)
-        self._known |= {tag: row[tag] for tag in known if tag in row}
+        self._known.update((tag, row[tag]) for tag in self._banded.values() if tag in row)
 
     def end(self, step: int, well: bool) -> None:
         """Say how the run ended, at its last step: whoever goes on from there purges it."""
         self._show(step, [summary.session_end(well, time.time())])
 
     def _beside(self, tag: str, number: float, row: Readings) -> Iterable[tuple[str, float]]:
-        """The numbers that are shown beside one."""
-        if tag.endswith((_LOWER, _UPPER)):
-            return _middle(tag, number, row, self._known) if tag in self._banded else ()
-        return _for_the_eye(tag, number, row)
+        """The numbers that are shown beside one: beside a band's lower end, the line in it."""
+        whole = self._banded.get(tag)
+        return _for_the_eye(tag, number, row) if whole is None else _middle(whole, number, row, self._known)
 
     def _show(self, step: int, values: Sequence[Any]) -> None:
         event = self._events.Event(wall_time=time.time(), step=step)
@@ -100,12 +100,16 @@ class TensorBoard(AppendedFile):
         self._put(framed(self._events.Event(wall_time=time.time(), **fields).SerializeToString()))
 
 
-def _middle(tag: str, lower: float, row: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+@cache
+def _is_end(tag: str) -> bool:
+    """Whether a tag is that of an end of an interval; there are few tags, and each comes at every step."""
+    return tag.endswith((_LOWER, _UPPER))
+
+
+def _middle(whole: str, lower: float, row: Mapping[str, Any], known: Mapping[str, Any]) -> list[tuple[str, float]]:
     """The line in a band, which goes on where the value itself has no number."""
-    whole = tag.removesuffix(_LOWER)
     upper = row.get(whole + _UPPER)
-    if upper is not None:
-        yield f"{whole}/middle", inside(lower, upper, known.get(whole))
+    return [] if upper is None else [(f"{whole}/middle", inside(lower, upper, known.get(whole)))]
 
 
 def _for_the_eye(tag: str, value: float, row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

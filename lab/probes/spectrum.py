@@ -26,15 +26,13 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from lab import spectrum
-from lab.curvature import bounds, plan, structure, tracking
+from lab.curvature import between, bounds, plan, structure, tracking
 from lab.curvature.bounds import Band, Enclosure
 from lab.curvature.operator import Curvature
 from lab.curvature.search import most
 from lab.curvature.tracking import Tracked
 from lab.probe import Probe, Reading, Step
 from lab.problem import Problem
-
-LEFT = 0.1  # of a change, what may be bounded by ‖Δ‖, which is up to a few times as much
 
 
 @dataclass(frozen=True)
@@ -61,10 +59,10 @@ class SpectrumProbe(Probe):
         problem = step.full if self.on == "train" else step.problem
         known = "values" in step.memory and problem is step.full and problem.model.is_product
         if known and not self._asks(step):
-            moved, delta = self._carried(problem, step)
-            step.seen["lambda_1_lower"] = moved.lower[0]
-            if self.every != "auto" or moved.width <= self.tolerance:
-                return {**_bands(moved), "curvature/change": delta}
+            found = self._carried(problem, step)
+            step.seen["lambda_1_lower"] = found["curvature/lambda_1/lower"]
+            if self.every != "auto" or _band(found).width <= self.tolerance:
+                return found
         if not self._asks(step) and self.every != "auto":
             return {}
         return self._measured(problem, step, Tracked.of(step.memory, step.theta) if known else None)
@@ -73,44 +71,45 @@ class SpectrumProbe(Probe):
         """Whether this step is to be measured whatever is known."""
         return step.after is None or (isinstance(self.every, int) and step.t % self.every == 0)
 
-    def _carried(self, problem: Problem, step: Step) -> tuple[Band, float]:
+    def _carried(self, problem: Problem, step: Step) -> Mapping[str, float]:
         """The last intervals, moved: by a bound from θ alone and, where that is too much and can be paid, from rows.
 
         A pass over the rows is less than the step itself takes at full batch, and far less than measuring does; it is
-        remembered, so that the next steps are bounded from there. What that leaves wide is held below what the trace
-        and the data allow, which the exponential of a long way is beyond by decades.
+        remembered, so that the next steps are bounded from there.
         """
         memory, theta = step.memory, step.theta
-        there, last = Curvature(problem, memory["theta"].to(theta)), tracking.band_of(memory)
-        delta = self._change(there, theta, memory)
-        ridge, exactly = structure.uniform_ridge(there), self.every == "auto" or step.problem is problem
-        moved = last.moved(delta, ridge).above(there.floor)
-        if exactly and moved.width > self.tolerance:
+        if self.every != "auto" and step.problem is not problem:
+            return self._held(problem, step)
+        there = Curvature(problem, memory["theta"].to(theta))
+        delta = between.change(there, theta, memory)
+        moved = self._moved(there, memory, delta)
+        if moved.width > self.tolerance:
             delta = min(delta, there.log_change(theta))
-            memory.update(anchor=theta.clone(), anchor_change=delta)
-            moved = last.moved(delta, ridge).above(there.floor)
-        if step.problem is problem and moved.width > self.tolerance:
-            trace = most(step.curvature)
-            moved = moved.below([trace / j for j in range(1, len(moved.upper) + 1)]) if math.isfinite(trace) else moved
-        if moved.width > self.tolerance and "ceilings" in memory:
-            moved = moved.below(memory["ceilings"])
-        return moved, delta
+            between.anchor_at(theta, delta, memory)
+            moved = self._moved(there, memory, delta)
+        if step.problem is problem and moved.width > self.tolerance and math.isfinite(trace := most(step.curvature)):
+            moved = moved.below([trace / j for j in range(1, len(moved.upper) + 1)])
+        return _bands(moved, delta)
 
-    def _change(self, there: Curvature, theta: Tensor, memory: dict[str, Any]) -> float:
-        """δ from `there`, by way of an anchor: a θ to which it is known, and from which ‖Δ‖ bounds what is left of it.
+    def _held(self, problem: Problem, step: Step) -> Mapping[str, float]:
+        """The same by mini-batches, whose steps are short: one bound serves as long as θ stays nearby."""
+        memory = step.memory
+        if not between.stays(step.t, step.theta, memory):
+            there = Curvature(problem, memory["theta"].to(step.theta))
+            delta = between.change_around(there, step.theta, memory)
+            memory["held"] = _bands(self._moved(there, memory, delta), delta)
+        if step.plain is not None:
+            between.note(step.t, step.plain * step.gradient_norm, memory)
+        held: Mapping[str, float] = memory["held"]
+        return held
 
-        Where that is more than a small part of it the anchor is moved here, at the price of a closer look at Δ.
+    def _moved(self, there: Curvature, memory: Mapping[str, Any], delta: float) -> Band:
+        """The intervals of `there` after a change of δ, no wider than what the data allow.
+
+        The exponential of a long way is beyond that by decades.
         """
-        near = Curvature(there.problem, memory.get("anchor", there.theta).to(theta))
-        known, left = float(memory.get("anchor_change", 0.0)), near.log_change_by_length(theta)
-        if left <= LEFT * (known + left) < math.inf:
-            return known + left
-        delta = there.log_change_at_most(theta)
-        if known + left < delta:
-            delta = known + near.log_change_at_most(theta)
-        if delta < math.inf:
-            memory.update(anchor=theta.clone(), anchor_change=delta)
-        return delta
+        moved = tracking.band_of(memory).moved(delta, structure.uniform_ridge(there)).above(there.floor)
+        return moved.below(memory["ceilings"]) if moved.width > self.tolerance and "ceilings" in memory else moved
 
     def _measured(self, problem: Problem, step: Step, before: Tracked | None) -> Mapping[str, Reading]:
         curvature = step.curvature if problem is step.full else Curvature(problem, step.theta)
@@ -131,7 +130,7 @@ class SpectrumProbe(Probe):
             if self.every != 1:  # for the steps in between, once for the whole run
                 step.memory["ceilings"] = ceilings or structure.ceilings(problem, len(found.values))
             step.seen["lambda_1_lower"] = float(found.enclosure.lower[0])
-        readings |= {**_bands(found.enclosure.band), "curvature/method": way.why}
+        readings |= {**_ends(found.enclosure.band), "curvature/method": way.why}
         readings["curvature/trace"] = curvature.trace
         known = "curvature/lambda_1" in readings
         if known and float(found.values[0]) > 0:
@@ -207,8 +206,18 @@ def _numbered(name: str, values: Tensor) -> dict[str, Any]:
     return {f"curvature/{name}_{i}": value for i, value in enumerate(values.tolist(), start=1)}
 
 
-def _bands(band: Band) -> dict[str, Any]:
+def _bands(band: Band, delta: float) -> dict[str, float]:
+    return {**_ends(band), "curvature/change": delta}
+
+
+def _ends(band: Band) -> dict[str, float]:
     found = {}
     for i, (lower, upper) in enumerate(zip(band.lower, band.upper, strict=True), start=1):
         found[f"curvature/lambda_{i}/lower"], found[f"curvature/lambda_{i}/upper"] = lower, upper
     return found
+
+
+def _band(ends: Mapping[str, float]) -> Band:
+    """The band that `_ends` took apart."""
+    lower, upper = ([end for tag, end in ends.items() if tag.endswith(side)] for side in ("/lower", "/upper"))
+    return Band(lower, upper)
