@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 
 from lab import spectrum
 from lab.derivation import Derivation
+from lab.pairs import Pairs
 
 
 @dataclass(frozen=True)
@@ -154,9 +155,28 @@ class Loss(Derivation):
         return self.value(z, y), self.gradient(z, y)
 
     def hessian(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return each row's logit Hessian, (N, K, K): column k is the product with the k-th unit vector."""
+        """Return each row's logit Hessian, (N, K, K): `off_diagonal`'s, or column k the product with a unit vector."""
+        entries, K = self.off_diagonal(z, y), z.shape[1]
+        if entries is not None:
+            known, seen = Pairs.off_diagonal(entries, K)
+            return known.whole(seen, K)
         units = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
         return torch.stack([self.hvp(z, y, unit.expand_as(z)) for unit in units], dim=2)
+
+    def off_diagonal(self, z: Tensor, y: Tensor) -> Tensor | None:
+        """Return h_kl for k < l, (N, K(K − 1)/2), of a Hessian whose rows sum to 0 at every z, so that it is known.
+
+        Each is exact relative to itself, and none is positive, or h_kk = −Σ_{l≠k} h_kl would not be. None: no such h.
+        """
+        return None
+
+    def by_pairs(self, z: Tensor, y: Tensor, D: int) -> tuple[Pairs, Tensor]:
+        """Return h by pairs of classes and their entries (Q, N), as few as are worth it with D columns of X.
+
+        They are `off_diagonal`'s, unless a loss that inherits it has written another `hessian`, which is then taken.
+        """
+        entries = self.off_diagonal(z, y) if type(self).hessian is Loss.hessian else None
+        return Pairs.of(self.hessian(z, y), D) if entries is None else Pairs.off_diagonal(entries, z.shape[1])
 
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the diagonal of each row's logit Hessian, (N, K)."""

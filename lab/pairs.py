@@ -13,9 +13,9 @@ from torch import Tensor
 COPYING, ADDING = 100, 10
 
 
-def upper(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The rows i and columns j of the entries i ≤ j of an (n, n) matrix, each (n (n + 1)/2,)."""
-    i, j = torch.triu_indices(n, n, device=device)
+def upper(n: int, device: torch.device, offset: int = 0) -> tuple[Tensor, Tensor]:
+    """The rows i and columns j of the entries i + offset ≤ j of an (n, n) matrix; with 0, (n (n + 1)/2,) of them."""
+    i, j = torch.triu_indices(n, n, offset, device=device)
     return i, j
 
 
@@ -50,7 +50,7 @@ class Pairs:
         if closed:
             over = entries.sum(dim=1).abs_().sub_(entries.diagonal().T, alpha=(K + 8) * numbers.eps)
             closed = bool((over <= 4 * K * numbers.tiny * numbers.eps).all())
-        k, l = torch.triu_indices(K, K, int(closed), device=h.device)
+        k, l = upper(K, h.device, int(closed))
         return Pairs.seen(k, l, entries[k, l], closed)
 
     @staticmethod
@@ -60,6 +60,11 @@ class Pairs:
             which = entries.any(dim=1)
             k, l, entries = k[which], l[which], entries[which]
         return Pairs(k, l, closed), entries
+
+    @staticmethod
+    def off_diagonal(entries: Tensor, K: int) -> "tuple[Pairs, Tensor]":
+        """Those of h whose rows sum to 0, by its entries k < l (N, K(K − 1)/2)."""
+        return Pairs.seen(*upper(K, entries.device, 1), entries.T, closed=True)
 
     def same(self, other: "Pairs") -> bool:
         """Whether `other` are these."""

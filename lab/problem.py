@@ -116,8 +116,8 @@ class Problem:
         """∇²L(θ), (D·K, D·K), row d·K + k; in blocks of rows, some of which are held beside the result."""
         D, K = self.shape
         blocks = self.blocks(width=K * K, least=1024)
-        rows = ((X, self.loss.hessian(self.model.forward(X, theta), y)) for X, y in blocks)
-        H = self.model.gauss_newton(rows, theta)
+        rows = ((X, *self.loss.by_pairs(self.model.forward(X, theta), y, D)) for X, y in blocks)
+        H = self.model.gauss_newton_by_pairs(rows, theta)
         H = H.reshape(D * K, D * K).div_(self.divisor)
         if self._bends:
             H += self._bending(theta)

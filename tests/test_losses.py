@@ -1,10 +1,12 @@
 """Every loss keeps its contract, judged by torch; every option in test_surface, every digit in test_digits."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from conftest import make_problem
 
 from lab import catalog, oracle
 from lab.loss import Loss
@@ -52,12 +54,37 @@ def test_product_is_the_second_derivative_of_the_reference(loss, rng):
 def test_hessian_and_diagonal_agree_with_the_product(loss, rng):
     for z, y in loss.examples(rng):
         H = loss.hessian(z, y)
-        from_products = Loss.hessian(loss, z, y)
+        units = torch.eye(z.shape[1], dtype=z.dtype)
+        from_products = torch.stack([loss.hvp(z, y, unit.expand_as(z)) for unit in units], dim=2)
         assert torch.allclose(H, from_products, rtol=1e-12, atol=1e-15)
         assert torch.equal(H, H.transpose(1, 2))
         spread = float(z.max() - z.min()) if len(z) else 0.0
         slack = (4 + z.shape[1] + spread) * torch.finfo(z.dtype).eps  # what both are exact to, twice
         assert torch.allclose(loss.diagonal(z, y), H.diagonal(dim1=1, dim2=2), rtol=slack, atol=0)
+
+
+@pytest.mark.parametrize("D", [1, 50])
+def test_hessian_by_pairs_of_classes_is_the_hessian(loss, D, rng):
+    for z, y in loss.examples(rng):
+        known, entries = loss.by_pairs(z, y, D)
+        H, slack = loss.hessian(z, y), (4 + z.shape[1]) * torch.finfo(z.dtype).eps
+        size = H.abs().sum(dim=2).amax(dim=1)[:, None, None]
+        assert bool(((known.whole(entries, z.shape[1]) - H).abs() <= slack * size).all())
+
+
+def test_what_is_known_off_the_diagonal_is_never_positive(loss, rng):
+    for z, y in loss.examples(rng):
+        entries = loss.off_diagonal(z, y)
+        assert entries is None or bool((entries <= 0).all())
+
+
+def test_a_loss_that_writes_its_hessian_anew_is_taken_at_its_word(rng):
+    class Twice(Softmax):
+        def hessian(self, z, y):
+            return 2 * super().hessian(z, y)
+
+    problem, theta = make_problem(rng, ridge=0.0)
+    assert torch.allclose(replace(problem, loss=Twice()).hessian(theta), 2 * problem.hessian(theta), rtol=1e-12)
 
 
 def test_value_and_gradient_in_one_are_the_two(loss, rng):

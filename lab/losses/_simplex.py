@@ -11,17 +11,29 @@ def softmax(z: Tensor) -> Tensor:
 
 def softmax_and_others(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """d = z − max z, p and Σ_{c≠k} p_c, each (N, K), exact to a few u whatever the spread."""
-    z = z.T  # as for `softmax`
+    d, e, j = _exponentials(z.T)
+    rest = e.sum(dim=0, keepdim=True)
+    total = rest + 1  # the largest's own e is 1, and no other is over half of the sum
+    p, others = (e / total).scatter_(0, j, 1 / total), (total - e).scatter_(0, j, rest).div_(total)
+    return d.T, p.T, others.T
+
+
+def softmax_exactly(z: Tensor) -> Tensor:
+    """p, (N, K), exact to a few u whatever the spread."""
+    _, e, j = _exponentials(z.T)
+    total = e.sum(dim=0, keepdim=True).add_(1)
+    return e.div_(total).scatter_(0, j, total.reciprocal_()).T
+
+
+def _exponentials(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """d = z − max z along z's columns, (K, N) as for `softmax`, e^d with 0 for the largest's 1, and which that is."""
     top, j = z.max(dim=0, keepdim=True)
     d = z - top
     shift = d - z
     lost = (z - (d - shift)).sub_(top + shift)  # what the difference d has lost to rounding, exactly
     e = d.exp()
     e.addcmul_(e, lost.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)).scatter_(0, j, 0.0)
-    rest = e.sum(dim=0, keepdim=True)
-    total = rest + 1  # the largest's own e is 1, and no other is over half of the sum
-    p, others = (e / total).scatter_(0, j, 1 / total), (total - e).scatter_(0, j, rest).div_(total)
-    return d.T, p.T, others.T
+    return d, e, j
 
 
 def others_than(x: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ Factor     Cholesky's, in closed form. With the tail s_k = Σ_{l≥k} p_l:  H = 
 True of it
     uᵀHu = R (Σ p u² − (Σ p u)²) = R Var_p(u) ≥ 0: the loss is convex.
     Var_p(u) = 0 for u = 1, and for no other direction while all p > 0: H sees everything but a common shift.
-    diag H = R p∘(1 − p), and 1 − p_k = Σ_{c≠k} p_c.
+    diag H = R p∘(1 − p), and 1 − p_k = Σ_{c≠k} p_c: H is known by its entries off the diagonal.
     K = 2 is the sigmoid loss of z₂ − z₁. K = 1 has p = 1: value, gradient and Hessian are 0.
     λ₁(H) ≤ tr H = R (1 − ‖p‖²) ≤ R (1 − max p²) ≤ 2R (1 − max p) ≤ −2R log max p ≤ 2ℓ, as ℓ = −Σ r log p.
     |∇³ℓ[u, u, v]| = R |Cov_p((u − pᵀu)², v)| ≤ (max v − min v) R Var_p(u) ≤ 2 max|v| uᵀHu  (Bach 2010, §2), so that
@@ -62,8 +62,9 @@ from annotated_types import Ge, Le
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from lab import pairs
 from lab.loss import Loss
-from lab.losses._simplex import others_than, softmax, softmax_and_others
+from lab.losses._simplex import others_than, softmax, softmax_and_others, softmax_exactly
 from lab.losses._weights import balanced, checked, require, vector
 
 NOBODY = -100  # torch's ignore_index where none is given: no class has it
@@ -140,13 +141,12 @@ class Softmax(Loss):
         Hu = (u - (p * u).sum(dim=1, keepdim=True)).mul_(p)
         return Hu if R is None else Hu.mul_(R)
 
-    def hessian(self, z: Tensor, y: Tensor) -> Tensor:
-        """H = R (diag p − ppᵀ), (N, K, K)."""
-        _, p, others = softmax_and_others(z)
-        H = -p[:, :, None] * p[:, None, :]
-        H.diagonal(dim1=1, dim2=2).copy_(p * others)
-        R = self._total(z, y)
-        return H if R is None else H.mul_(R[:, :, None])
+    def off_diagonal(self, z: Tensor, y: Tensor) -> Tensor:
+        """H_kl = −R p_k p_l for k < l, (N, K(K − 1)/2); and H_kk = R p_k Σ_{l≠k} p_l is less their sum: H1 = 0."""
+        p, R = softmax_exactly(z).T, self._total(z, y)
+        k, l = pairs.upper(len(p), p.device, 1)
+        q = -p if R is None else p * -R.T
+        return q.index_select(0, k).mul_(p.index_select(0, l)).T
 
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
         """diag H = R p∘(1 − p), (N, K)."""

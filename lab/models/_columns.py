@@ -41,18 +41,22 @@ class Sums:
 
     def add(self, X: Tensor, entries: Tensor) -> None:
         """Add rows X (n, D) with their entries of h (Q, n)."""
+        # All views are made first: after each product of matrices Python starts with empty caches.
+        for left, right, products, total, rows, its in list(self._steps(X, entries)):
+            torch.mul(left, right, out=products)
+            total.addmm_(rows, its)
+
+    def _steps(self, X: Tensor, entries: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """Of each tile: two factors, where their product goes, the sums that it is for, itself as rows, and h."""
         tiles, r = list(_tiles(len(self.columns), X)), len(self.columns)
-        widest = max(((end - start) * (r - start) for start, end in tiles), default=0)
-        needed = widest * min(TILE[0], len(X))
+        counts = [(end - start) * (r - start) for start, end in tiles]
+        needed = max(counts, default=0) * min(TILE[0], len(X))
         room = self.found.view(-1) if self.found.numel() >= needed else X.new_empty(needed)
-        for some, its in zip(torch.split(X, TILE[0]), torch.split(entries, TILE[0], dim=1), strict=True):
-            x, first = some.T.index_select(0, self.columns), 0
-            for start, end in tiles:
-                count = (end - start) * (r - start)
-                products = room[: count * len(some)].view(end - start, r - start, len(some))
-                torch.mul(x[start:end, None], x[None, start:], out=products)
-                self.total[first : first + count].addmm_(products.view(count, -1), its.T)
-                first += count
+        x, totals = X.T.index_select(0, self.columns), torch.split(self.total[:-1], counts)
+        for some, its in zip(torch.split(x, TILE[0], dim=1), torch.split(entries.T, TILE[0]), strict=True):
+            for (start, end), count, total in zip(tiles, counts, totals, strict=True):
+                rows = room[: count * len(its)].view(count, len(its))
+                yield some[start:end, None], some[None, start:], rows.view(end - start, r - start, -1), total, rows, its
 
     def blocks(self) -> Tensor:
         """All of it, (D, K, D, K)."""
