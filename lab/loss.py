@@ -170,12 +170,13 @@ class Loss(Derivation):
         """
         return None
 
-    def by_pairs(self, z: Tensor, y: Tensor, D: int) -> tuple[Pairs, Tensor]:
-        """Return h by pairs of classes and their entries (Q, N), as few as are worth it with D columns of X.
+    def pairwise(self, z: Tensor, y: Tensor) -> Tensor | None:
+        """Return `off_diagonal`; None too where a loss that inherits it has written a `hessian`, which then counts."""
+        return self.off_diagonal(z, y) if type(self).hessian is Loss.hessian else None
 
-        They are `off_diagonal`'s, unless a loss that inherits it has written another `hessian`, which is then taken.
-        """
-        entries = self.off_diagonal(z, y) if type(self).hessian is Loss.hessian else None
+    def by_pairs(self, z: Tensor, y: Tensor, D: int) -> tuple[Pairs, Tensor]:
+        """Return h by pairs of classes and their entries (Q, N), as few as are worth it with D columns of X."""
+        entries = self.pairwise(z, y)
         return Pairs.of(self.hessian(z, y), D) if entries is None else Pairs.off_diagonal(entries, z.shape[1])
 
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:

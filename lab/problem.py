@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -174,6 +175,11 @@ class Problem:
         for X, _ in self.blocks():
             seen |= X.abs().amax(dim=0) != 0
         return seen.nonzero()[:, 0]
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What others make of X once, to have it at every θ, by a name of theirs."""
+        return {}
 
     @cached_property
     def products(self) -> Tensor | None:

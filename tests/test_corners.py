@@ -205,3 +205,14 @@ def test_where_nothing_is_known_no_value_is_told():
     assert found.enclosure.lower.tolist() == [0.0, 0.0]
     assert found.enclosure.upper.tolist() == [math.inf, math.inf]
     assert not found.settled
+
+
+def test_where_softmax_overflows_in_its_logits_nothing_is_known():
+    X, y = torch.tensor([[1e5], [-1e5]], dtype=torch.float64), torch.eye(2, dtype=torch.float64)
+    theta = torch.tensor([[1e306, -1e306]], dtype=torch.float64)
+    curvature = Curvature(Problem(Softmax(), Linear(), X, y), theta)
+    assert bool(torch.isinf(curvature.rows[0][2]).all())
+    assert math.isnan(curvature.trace)  # ∞ − ∞, which is not 0
+    found = tracking.track(curvature, 2, 1e-6)
+    assert bool(torch.isnan(found.values).all())
+    assert found.enclosure.upper.tolist() == [math.inf] * 2

@@ -1,7 +1,7 @@
 """The Hessian as an operator is the Hessian as a matrix, in each of its forms."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import mpmath
@@ -9,7 +9,8 @@ import pytest
 import torch
 from conftest import make_problem
 
-from lab import catalog, problem
+from lab import catalog
+from lab import problem as problems
 from lab.curvature.coarse import coarse
 from lab.curvature.operator import Curvature
 from lab.losses.sigmoid import Sigmoid
@@ -45,6 +46,32 @@ def test_the_coarse_matrix_is_off_by_no_more_than_stated(curvature, kept):
     assert 1e-9 < off <= made.error < 1e-4 * curvature.trace
 
 
+@pytest.mark.parametrize("K", [2, 3, 16])
+@pytest.mark.parametrize("blocks", [False, True])
+def test_the_coarse_matrix_and_the_trace_are_the_same_by_pairs_and_by_rows(K, blocks, rng, monkeypatch):
+    if blocks:
+        monkeypatch.setattr(problems, "BLOCK_BYTES", 0)
+    problem, theta = make_problem(rng, N=600, D=7, K=K)
+    curvature, written = Curvature(problem, theta), Curvature(replace(problem, loss=Written()), theta)
+    assert (len(curvature.rows) > 1) == blocks
+    assert (curvature.pairwise is None) == (K == 16)  # of so many pairs none are kept
+    assert written.pairwise is None
+    assert curvature.trace == pytest.approx(written.trace, rel=1e-13)
+    for kept in (True, False):
+        for these in (curvature, written):
+            made = coarse(these, kept)
+            L = made.coordinates.lifted(torch.eye(len(made.matrix), dtype=torch.float64))
+            off = float(torch.linalg.matrix_norm(made.matrix.double() * made.scale - L.T @ curvature.dense @ L, 2))
+            assert off <= made.error < 1e-4 * curvature.trace
+
+
+class Written(Softmax):
+    """Softmax, whose Hessian was written as a matrix."""
+
+    def hessian(self, z, y):
+        return super().hessian(z, y)
+
+
 def test_what_the_coarse_matrix_does_not_see_is_the_ridge_alone(problem_and_theta, rng):
     p, theta = problem_and_theta
     X = p.X.clone()
@@ -78,7 +105,7 @@ def test_blocks_of_rows_change_nothing_but_rounding(rng, monkeypatch):
     p, theta = make_problem(rng, N=300)
     V = torch.randn(theta.numel(), 3, generator=rng, dtype=theta.dtype)
     whole = Curvature(p, theta)(V)
-    monkeypatch.setattr(problem, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(problems, "BLOCK_BYTES", 1)
     assert torch.allclose(Curvature(p, theta)(V), whole, rtol=1e-12, atol=1e-15)
 
 

@@ -109,11 +109,13 @@ class Majorant:
         rest = float(raised(torch.tensor([self.rest], dtype=torch.float64), delta, ridge))
         return replace(self, values=self.values * _exp(delta) * (1 + 1e-15), rest=rest)
 
-    def beyond(self, V: Tensor) -> float:
-        """A bound on H compressed to what is orthogonal to V (P, q), whatever V: σ + ‖(I − VVᵀ) V₀ Θ₀^{1/2}‖²."""
+    def beyond(self, V: Tensor, skew: float) -> float:
+        """A bound on H compressed to what is orthogonal to V (P, q), whatever V: σ + ‖(I − VVᵀ) V₀ Θ₀^{1/2}‖².
+
+        Args: skew a bound on ‖VᵀV − I‖.
+        """
         C = self.vectors * self.values.clamp(min=0).sqrt().to(V)
-        C = C - V @ (V.T @ C)
-        skew = float((V.T @ V - torch.eye(V.shape[1], dtype=V.dtype, device=V.device)).norm())
+        C = torch.addmm(C, V, V.T @ C, alpha=-1)
         slack = 4 * (skew + len(V) * torch.finfo(V.dtype).eps) * float(self.values.abs().sum())
         return self.rest + float(torch.linalg.eigvalsh((C.T @ C).double())[-1]) + slack
 

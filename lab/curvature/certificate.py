@@ -57,8 +57,10 @@ def by_inertia(H: Tensor, V: Tensor, theta: Tensor, sigma: float, error: float) 
         return None
     # V and Θ round once each on their way into W, and make as much of what is orthogonal to W as to V.
     gamma = (P + 2) * u / (1 - 2 * (P + 2) * u)
-    formed = (V.shape[1] + 12) * 2 * u * (float(theta.abs().sum()) * 1.1 + float(H.norm()) + abs(sigma))
-    return sigma + gamma * float(M.diagonal().abs().sum()) * 1.01 + formed + error
+    trace, raised = float(M.diagonal().abs().sum()) * 1.01, float(theta.abs().sum()) * 1.1
+    size = abs(sigma) * math.sqrt(P) + raised + (1 + P * gamma) * trace  # ‖H‖_F for H = σ + WWᵀ − M, λ_min(M) ≥ −γ tr M
+    formed = (V.shape[1] + 12) * 2 * u * (raised + size + abs(sigma))
+    return sigma + gamma * trace + formed + error
 
 
 def by_chance(

@@ -6,11 +6,17 @@ Order        That of the coordinates that the Hessian sees (`coordinates`): the 
 Kept         With the products X_nd X_ne, d ≤ e, kept from θ to θ (`Problem.products`), all blocks are one product of
              matrices, (r(r + 1)/2, N) by (N, Q) for the Q pairs of classes with any h_kl.
 Units        The matrix is H/scale, a power of two near tr H: its squares are far from where single precision ends.
-Error        Logits are rounded to u = 2⁻²⁴, and h is made of them: e = M u max|z| + c u as in `lab.rounding`, relative
-             to h, whose |h| ≤ tr h, and twice that where an h whose rows sum to 0 up to rounding alone is reflected
-             (QhQ = ChCᵀ with C = (−a1, I), ‖C‖² < 2). The reflection has each entry from h_kl, a h_1k, a h_1l, a² h_11,
-             which are rounded 2, 5, 5 and 7 times on the way, and are at most tr h each in norm, as matrices. Division
-             by M·scale, X's two factors and their product round 4 times more: |δH| ≤ (γ_N + 2e + 24u) tr H in norm.
+Pairs        Where h1 = 0, h is known by its Q entries off the diagonal, which are there in double precision
+             (`Curvature.pairwise`): h = −Σ_kl h_kl (e_k − e_l)(e_k − e_l)ᵀ. One more product of matrices makes the
+             blocks of the sums over rows, in whatever coordinates (`Coordinates.spread`).
+Error        Division by M·scale, X's two factors and their product round 4 times, beside a sum over N rows. By pairs an
+             entry is rounded once more, and −Σ_q h_q w_q w_qᵀ has Q terms, with w_q rounded: as ‖w_q‖² = 2, the norm of
+             Σ_q |h_q| |w_q||w_q|ᵀ is at most 2 Σ_q |h_q| = tr h, and so |δH| ≤ γ_{N + Q + 8} tr H in norm.
+             Otherwise logits are rounded to u = 2⁻²⁴, and h is made of them: e = M u max|z| + c u as in `lab.rounding`,
+             relative to h, whose |h| ≤ tr h, and twice that where an h whose rows sum to 0 up to rounding alone is
+             reflected (QhQ = ChCᵀ with C = (−a1, I), ‖C‖² < 2). The reflection has each entry from h_kl, a h_1k,
+             a h_1l, a² h_11, which are rounded 2, 5, 5 and 7 times on the way, and are at most tr h each in norm, as
+             matrices: |δH| ≤ (γ_N + 2e + 24u) tr H.
              Single precision underflows at 1e-38, in h and h/(M·scale), which costs what `Curvature.underflow` says.
 """
 
@@ -51,20 +57,25 @@ def coarse(curvature: Curvature, kept: bool = True) -> Coarse:
     scale = 2.0 ** round(math.log2(size)) if 0 < size < math.inf else 1.0
     made = _by_products if kept and problem.products is not None else _by_rows
     H = made(curvature, there, problem.divisor * scale)
-    ridge = (problem.ridge / scale * problem.mask[there.columns, 0]).repeat_interleave(there.classes)
-    H.diagonal().add_(ridge.to(SINGLE))
-    fits = 1e-30 < problem.divisor * scale < 1e30 and bool(torch.isfinite(H.sum()))
+    if problem.ridge:
+        ridge = (problem.ridge / scale * problem.mask[there.columns, 0]).repeat_interleave(there.classes)
+        H.diagonal().add_(ridge.to(SINGLE))
+    # Where x_d x_e overflows one of their squares does, in the same row.
+    fits = 1e-30 < problem.divisor * scale < 1e30 and bool(torch.isfinite(H.diagonal().sum()))
     outside = problem.ridge * float(problem.mask.max())
     return Coarse(H, scale, _error(curvature, scale) if fits else math.inf, outside, there)
 
 
 def _error(curvature: Curvature, scale: float) -> float:
     problem, unit = curvature.problem, torch.finfo(SINGLE).eps / 2
-    reach = max((max(map(abs, map(float, z.aminmax()))) for z, _ in curvature.logits()), default=0.0)
-    logits = problem.loss.self_concordance * reach + 8 + curvature.theta.shape[1] + 2 * reach
-    if logits * unit > 0.1:
-        return math.inf
-    share = gamma(terms(problem), SINGLE) + 2.2 * logits * unit + 24 * unit
+    if curvature.pairwise is not None:
+        share = gamma(terms(problem) + curvature.pairwise[0].shape[1] + 8, SINGLE)
+    else:
+        reach = max((max(map(abs, map(float, z.aminmax()))) for z, _ in curvature.logits()), default=0.0)
+        logits = problem.loss.self_concordance * reach + 8 + curvature.theta.shape[1] + 2 * reach
+        if logits * unit > 0.1:
+            return math.inf
+        share = gamma(terms(problem), SINGLE) + (2.2 * logits + 24) * unit
     lost = 4 * curvature.dense_rounding + (1 + problem.divisor * scale) * curvature.underflow(SINGLE)
     return share * (curvature.bare_trace + problem.ridge * float(problem.mask.max())) + lost
 
@@ -79,10 +90,18 @@ def _by_rows(curvature: Curvature, there: Coordinates, divisor: float) -> Tensor
     """H₀/scale out of X, a block of rows at a time."""
     problem, theta, (k, l) = curvature.problem, curvature.theta, pairs.upper(there.classes, curvature.theta.device)
 
+    def entries() -> Iterator[tuple[Tensor, Tensor]]:
+        if curvature.pairwise is None:
+            for X, y in problem.blocks(width=theta.shape[1] ** 2, least=1024):
+                yield X, _logit_hessians(curvature, there, problem.model.forward(X, theta), y)
+        else:
+            spread = there.spread[:, k * there.classes + l].to(SINGLE)
+            for (X, _, _), known in zip(curvature.rows, curvature.pairwise, strict=True):
+                yield X, (known.to(SINGLE) @ spread).T
+
     def rows() -> Iterator[tuple[Tensor, Pairs, Tensor]]:
-        for X, y in problem.blocks(width=theta.shape[1] ** 2, least=1024):
-            entries = _logit_hessians(curvature, there, problem.model.forward(X, theta), y).div_(divisor)
-            yield X.T.index_select(0, there.columns).to(SINGLE).T, *Pairs.seen(k, l, entries)
+        for X, seen in entries():
+            yield X.T.index_select(0, there.columns).to(SINGLE).T, *Pairs.seen(k, l, seen.div_(divisor))
 
     H = problem.model.gauss_newton_by_pairs(rows(), theta.new_empty(len(there.columns), there.classes, dtype=SINGLE))
     return H.view(there.order, there.order)
@@ -90,8 +109,13 @@ def _by_rows(curvature: Curvature, there: Coordinates, divisor: float) -> Tensor
 
 def _by_products(curvature: Curvature, there: Coordinates, divisor: float) -> Tensor:
     """H₀/scale out of what is kept of X."""
-    products, (k, l) = curvature.problem.products, pairs.upper(there.classes, curvature.theta.device)
+    products, known = curvature.problem.products, curvature.pairwise
     assert products is not None
+    if known is not None:
+        entries = (known[0] if len(known) == 1 else torch.cat(known)).to(SINGLE).div_(divisor)
+        blocks = (products @ entries) @ there.spread.to(SINGLE)
+        return blocks.view(-1, there.classes).index_select(0, there.place).view(there.order, there.order)
+    k, l = pairs.upper(there.classes, curvature.theta.device)
     h = [_logit_hessians(curvature, there, z, y) for z, y in curvature.logits()]
     these, entries = Pairs.seen(k, l, (h[0] if len(h) == 1 else torch.cat(h, dim=1)).div_(divisor))
     place = pairs.places(len(there.columns), k.device)

@@ -31,9 +31,12 @@ class Coordinates:
 
     @staticmethod
     def of(curvature: Curvature) -> "Coordinates":
-        """Those of a problem."""
-        shape = curvature.problem.shape
-        return Coordinates(shape, curvature.problem.columns, curvature.problem.loss.ignores_shift)
+        """Those of a problem, kept there."""
+        problem = curvature.problem
+        if "coordinates" not in problem.kept:
+            problem.kept["coordinates"] = Coordinates(problem.shape, problem.columns, problem.loss.ignores_shift)
+        found: Coordinates = problem.kept["coordinates"]
+        return found
 
     @property
     def classes(self) -> int:
@@ -47,15 +50,15 @@ class Coordinates:
 
     def lowered(self, V: Tensor) -> Tensor:
         """The coordinates (n, m) of V (P, m)."""
-        W = V.reshape(*self.shape, V.shape[1]).index_select(0, self.columns)
-        W = self._rows.to(W) @ W if self.reflected else W
-        return W.reshape(self.order, V.shape[1])
+        W = V.T.reshape(-1, *self.shape).index_select(1, self.columns)  # a vector after another: one product for all
+        W = W @ self._rows.T.to(W) if self.reflected else W
+        return W.reshape(-1, self.order).T
 
     def lifted(self, U: Tensor) -> Tensor:
         """The vectors (P, m) that have the coordinates U (n, m) and nothing else."""
-        (D, K), m, W = self.shape, U.shape[1], U.reshape(len(self.columns), self.classes, -1)
-        W = self._rows.T.to(W) @ W if self.reflected else W
-        return U.new_zeros(D, K, m).index_copy_(0, self.columns, W).view(D * K, m)
+        (D, K), m, W = self.shape, U.shape[1], U.T.reshape(-1, len(self.columns), self.classes)
+        W = W @ self._rows.to(W) if self.reflected else W
+        return U.new_zeros(m, D, K).index_copy_(1, self.columns, W).view(m, D * K).T
 
     def upper(self, h: Tensor) -> Tensor:
         """The entries k ≤ l, row by row, (classes (classes + 1)/2, n), of logit Hessians h (K, K, n) seen from here."""
@@ -66,6 +69,24 @@ class Coordinates:
         common = torch.sub(h[1:, 0], h[0, 0], alpha=a / 2).mul_(a)
         seen: Tensor = (h[1:, 1:] - common).sub_(common[:, None]).flatten(0, 1)
         return seen.index_select(0, k * self.classes + l)
+
+    @cached_property
+    def spread(self) -> Tensor:
+        """What the blocks seen from here are of h_kl, k < l, where h1 = 0: (Q, classes²), −w_q w_qᵀ of w_q = e_k − e_l.
+
+        As h = −Σ_kl h_kl (e_k − e_l)(e_k − e_l)ᵀ, and QhQ so of Qw_q, which is as long: ‖w_q‖² = 2.
+        """
+        k, l = pairs.upper(self.shape[1], self.columns.device, 1)
+        units = torch.eye(self.shape[1], dtype=torch.float64, device=k.device)
+        w = units[k] - units[l]
+        w = w @ self._rows.T if self.reflected else w
+        return -(w[:, :, None] * w[:, None, :]).flatten(1)
+
+    @cached_property
+    def place(self) -> Tensor:
+        """Where the entry of two columns is among those d ≤ e, for each row of a block, (r classes r,)."""
+        row, k = pairs.places(len(self.columns), self.columns.device), torch.arange(self.classes)
+        return (row[:, None] * self.classes + k.to(row)[:, None]).flatten()
 
     @cached_property
     def _rows(self) -> Tensor:

@@ -44,7 +44,7 @@ class _Basis:
     def combined(self, S: Tensor, norm: float) -> "_Basis":
         s, m = S.shape
         gamma = 2 * s * torch.finfo(S.dtype).eps
-        moved = gamma * m**0.5 * (float(self.W.norm()) + norm * s**0.5)
+        moved = gamma * m**0.5 * (float(torch.linalg.vector_norm(self.W)) + norm * s**0.5)
         stretch = 1 + 10 * s * torch.finfo(S.dtype).eps  # S is orthonormal to rounding
         return _Basis(self.Q @ S, self.W @ S, self.error * stretch + moved)
 
@@ -83,7 +83,8 @@ def search(
         R = best.W - best.Q * values[:m]
         if basis.Q.shape[1] + m > limit < P:
             basis = basis.combined(S[:, : max(m, limit - 2 * m)], norm)
-        new = _orthonormal(R[:, R.norm(dim=0) > 4 * torch.finfo(R.dtype).eps * values.abs().max()], basis.Q)
+        sizes = torch.linalg.vector_norm(R, dim=0)
+        new = _orthonormal(R[:, sizes > 4 * torch.finfo(R.dtype).eps * values.abs().max()], basis.Q)
         if not new.shape[1]:  # the block spans an invariant subspace, to rounding: there is nowhere to go from it
             return ritz
         basis = basis.with_block(new, product(new), rounding)
@@ -165,16 +166,17 @@ def random_block(P: int, m: int, seed: int, like: Tensor) -> Tensor:
 
 def _orthonormal(block: Tensor, Q: Tensor | None) -> Tensor:
     """An orthonormal basis of what `block` (P, m) adds to `Q`; columns that add nothing but rounding are left out."""
-    sizes = block.norm(dim=0, keepdim=True)
-    block = _only(block / sizes, sizes[0] > 0)
-    for _ in range(1 if Q is None else 2):  # twice is enough (Parlett, §6.9), once where there is nothing to part from
-        if Q is not None:
-            block = block - Q @ (Q.T @ block)
+    least = 100 * block.shape[0] ** 0.5 * torch.finfo(block.dtype).eps
+    if Q is None:
         block, triangle = torch.linalg.qr(block)
-        added = triangle.diagonal().abs() > 100 * block.shape[0] ** 0.5 * torch.finfo(block.dtype).eps
-        block = _only(block, added)
-    room = block.shape[0] - (0 if Q is None else Q.shape[1])
-    return block[:, :room]
+        sizes = torch.linalg.vector_norm(triangle, dim=0)[: block.shape[1]]
+        return _only(block, triangle.diagonal().abs() > least * sizes)
+    sizes = torch.linalg.vector_norm(block, dim=0, keepdim=True)
+    block = _only(block / sizes, sizes[0] > 0)
+    for _ in range(2):  # twice is enough (Parlett, §6.9)
+        block, triangle = torch.linalg.qr(block - Q @ (Q.T @ block))
+        block = _only(block, triangle.diagonal().abs() > least)
+    return block[:, : block.shape[0] - Q.shape[1]]
 
 
 def _only(block: Tensor, which: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from lab import pairs
 from lab.problem import Problem
 from lab.rounding import closing, gamma, hessian_bound, terms
 
@@ -59,7 +60,7 @@ class Curvature:
         (D, K), m = self.theta.shape, V.shape[1]
         wide = V.reshape(D, K * m)
         total: Tensor | None = None  # the first block's own, which lies in memory as the others do
-        for (X, _, _), product in zip(self._rows, self._products, strict=True):
+        for (X, _, _), product in zip(self.rows, self._products, strict=True):
             U = self.problem.model.pushforward(X, self.theta, wide)
             part = self.problem.model.pullback(X, self.theta, product(U.view(-1, K, m)).flatten(1))
             total = part if total is None else total.add_(part)
@@ -99,11 +100,20 @@ class Curvature:
         """tr H₀, without the ridge."""
         if not self.problem.model.is_product:
             return float(self._bare_diagonal.sum())
-        return self._weighed(self._diagonals)
+        return self._weighed(self._traces)
+
+    @cached_property
+    def pairwise(self) -> list[Tensor] | None:
+        """h_kl for k < l of each block of rows, (n, Q), where that says all of h (`Loss.pairwise`), and Q is small."""
+        K = self.theta.shape[1]
+        if K * (K - 1) // 2 > pairs.COPYING or not self.rows:
+            return None
+        found = [self.problem.loss.pairwise(z, y) for _, y, z in self.rows]
+        return None if found[0] is None else found  # type: ignore[return-value]
 
     def logits(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The logits and targets, in blocks of rows."""
-        return ((z, y) for _, y, z in self._rows)
+        return ((z, y) for _, y, z in self.rows)
 
     @cached_property
     def dense(self) -> Tensor:
@@ -115,7 +125,7 @@ class Curvature:
         self._needs_product("a block by class")
         D = self.theta.shape[0]
         total = self.theta.new_zeros(D, D)
-        for X, y, z in self._rows:
+        for X, y, z in self.rows:
             total += X.T @ (X * self.problem.loss.hessian(z, y)[:, k, l, None])
         total /= self.problem.divisor
         if k == l:
@@ -126,15 +136,14 @@ class Curvature:
         """A (N·r, P) with AᵀA = H₀, the Hessian without the ridge."""
         self._needs_product("a factor")
         parts = [
-            torch.einsum("nd,nkj->njdk", X, self.problem.loss.factor(z, y)).reshape(-1, self.P)
-            for X, y, z in self._rows
+            torch.einsum("nd,nkj->njdk", X, self.problem.loss.factor(z, y)).reshape(-1, self.P) for X, y, z in self.rows
         ]
         return torch.cat(parts) / math.sqrt(self.problem.divisor)
 
     def dual(self) -> Tensor:
         """AAᵀ (N·r, N·r): H₀'s non-zero eigenvalues, in a smaller matrix where N·r < P."""
         self._needs_product("a dual")
-        F = torch.cat([self.problem.loss.factor(z, y) for _, y, z in self._rows])
+        F = torch.cat([self.problem.loss.factor(z, y) for _, y, z in self.rows])
         N, K, r = F.shape
         wide = F.transpose(1, 2).reshape(N * r, K)
         dual = (wide @ wide.T).view(N, r, N, r)
@@ -146,11 +155,13 @@ class Curvature:
         """Bound on ‖computed H v − H v‖ for a unit v."""
         dtype = self.theta.dtype
         D, loss = self.theta.shape[0], self.problem.loss
-        r2 = [h.abs() + loss.predicted(z, y).abs() for (_, y, z), h in zip(self._rows, self._diagonals, strict=True)]
+        predicted = (loss.predicted(z, y).abs().sum(dim=1) for _, y, z in self.rows)
+        sizes = self._traces if self.pairwise is not None else [h.abs().sum(dim=1) for h in self._diagonals]
+        r2 = [size + mass for size, mass in zip(sizes, predicted, strict=True)]
         relative = gamma(terms(self.problem), dtype) + gamma(D, dtype) + self._logit_rounding
         return self._at_most(relative * self._weighed(r2)) + self._ridge_rounding + self.underflow(dtype)
 
-    @property
+    @cached_property
     def dense_rounding(self) -> float:
         """Bound on the 2-norm of the error of `dense`, and of `dual`: (γ_N + γ_D + 2e) tr H₀, e as in `lab.rounding`.
 
@@ -166,6 +177,8 @@ class Curvature:
     @property
     def _ridge_rounding(self) -> float:
         """Bound on what rounding makes of ρ diag m, and of adding it, in norm, whatever is known of H₀."""
+        if not self.problem.ridge:
+            return 0.0
         return 4 * torch.finfo(self.theta.dtype).eps * self.problem.ridge * float(self.problem.mask.abs().max())
 
     def rounding_between(self, d: Tensor) -> float:
@@ -174,7 +187,7 @@ class Curvature:
         As |δH| ≤ e G entrywise with G ⪰ 0, ‖D δH D‖ ≤ e tr DGD: where a column of X is 0, no d makes anything of it.
         """
         dtype, stretch, total = self.theta.dtype, float(d.square().max()), torch.zeros_like(self.theta)
-        for (X, y, z), h in zip(self._rows, self._diagonals, strict=True):
+        for (X, y, z), h in zip(self.rows, self._diagonals, strict=True):
             total += X.square().T @ (h.abs() + self.problem.loss.predicted(z, y).abs())
         squares = d.square().view(self.theta.shape)
         relative = gamma(terms(self.problem), dtype) + gamma(len(self.theta), dtype) + 2 * self._logit_rounding
@@ -243,7 +256,7 @@ class Curvature:
     def _logit_rounding(self) -> float:
         """e = e^{M max d} − 1 + c u, to first order that of `lab.rounding`, with d = γ_D |X||θ| bounded by norms."""
         K, dtype, loss = self.theta.shape[1], self.theta.dtype, self.problem.loss
-        reach = self.problem.longest_row * float(self.theta.norm(dim=0).max())
+        reach = self.problem.longest_row * float(torch.linalg.vector_norm(self.theta, dim=0).max())
         unit = torch.finfo(dtype).eps / 2
         moved = loss.self_concordance * gamma(self.theta.shape[0], dtype) * reach
         return (math.expm1(moved) if moved < 50 else math.inf) + unit * (8 + K + 2 * reach)
@@ -257,14 +270,15 @@ class Curvature:
         return 2 * problem.heaviest if math.isnan(error) else min(error, 2 * problem.heaviest)
 
     @cached_property
-    def _rows(self) -> list[Blocked]:
+    def rows(self) -> list[Blocked]:
+        """X, y and the logits in blocks of rows."""
         # Of each block of rows D·K·m numbers are added up: with 32 K rows and more they are no more than X itself.
         blocks = self.problem.blocks(least=32 * self.theta.shape[1])
         return [(X, y, self.problem.model.forward(X, self.theta)) for X, y in blocks]
 
     @cached_property
     def _products(self) -> list[Callable[[Tensor], Tensor]]:
-        return [self.problem.loss.hessian_map(z, y) for _, y, z in self._rows]
+        return [self.problem.loss.hessian_map(z, y) for _, y, z in self.rows]
 
     @cached_property
     def _bare_diagonal(self) -> Tensor:
@@ -273,20 +287,27 @@ class Curvature:
             ridge = self.problem.ridge * self.problem.mask
             return self.dense.diagonal().view(self.theta.shape) - ridge
         total = torch.zeros_like(self.theta)
-        for (X, _, _), h in zip(self._rows, self._diagonals, strict=True):
+        for (X, _, _), h in zip(self.rows, self._diagonals, strict=True):
             total += X.square().T @ h
         return total / self.problem.divisor
 
     @cached_property
     def _diagonals(self) -> list[Tensor]:
         """diag h_n, (n, K) for each block of rows."""
-        return [self.problem.loss.diagonal(z, y) for _, y, z in self._rows]
+        return [self.problem.loss.diagonal(z, y) for _, y, z in self.rows]
+
+    @cached_property
+    def _traces(self) -> list[Tensor]:
+        """tr h_n, (n,) for each block of rows."""
+        if self.pairwise is not None:
+            return [entries.sum(dim=1).mul_(-2) for entries in self.pairwise]
+        return [h.sum(dim=1) for h in self._diagonals]
 
     def _weighed(self, blocks: list[Tensor]) -> float:
-        """Σ_n ‖x_n‖² Σ_k w_nk / M, w (N, K) in blocks of rows."""
+        """Σ_n ‖x_n‖² w_n / M, w (N,) in blocks of rows."""
         rows = self.problem.row_squares
-        sums = torch.cat([rows.new_zeros(0), *(block.sum(dim=1).double() for block in blocks)])
-        return float(rows @ sums) / self.problem.divisor
+        weights = torch.cat([rows.new_zeros(0), *(block.double() for block in blocks)])
+        return float(rows @ weights) / self.problem.divisor
 
     def _square_by_classes(self) -> float:
         K = self.theta.shape[1]
@@ -297,7 +318,7 @@ class Curvature:
     def _square_by_rows(self) -> float:
         self._needs_product("the norm")
         total = 0.0
-        h = torch.cat([self.problem.loss.hessian(z, y).flatten(1) for _, y, z in self._rows])
+        h = torch.cat([self.problem.loss.hessian(z, y).flatten(1) for _, y, z in self.rows])
         X, step = self.problem.X, max(1, (16 << 20) // (8 * self.problem.N))
         for start in range(0, self.problem.N, step):
             part = slice(start, start + step)

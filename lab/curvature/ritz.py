@@ -30,6 +30,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm as norm
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Ritz:
     @property
     def residuals(self) -> Tensor:
         """‖Hv − θv‖ of each, (m,)."""
-        norms: Tensor = torch.linalg.vector_norm(self.images - self.vectors * self.values, dim=0)
+        norms: Tensor = norm(self.images - self.vectors * self.values, dim=0)
         return norms
 
     @cached_property
@@ -75,13 +76,14 @@ class Small:
         u = torch.finfo(V.dtype).eps / 2
         gamma = (P + 2) * u / (1 - (P + 2) * u)
         R = W - V * theta
-        f = ritz.error + 3 * u * (float(W.norm()) + float(theta.abs().max()) * m**0.5)
-        size = float(R.norm())
-        cross = V.T @ R
-        e = float((V.T @ V - torch.eye(m, dtype=V.dtype, device=V.device)).norm()) + gamma * m
-        n = float(cross.norm()) + gamma * m**0.5 * size + 1.1 * f
-        square = (R.T @ R).double().cpu()
-        square.diagonal().add_(gamma * size**2)
+        both, unit = torch.cat([V, R], dim=1), torch.eye(m, dtype=torch.float64)
+        products = (both.T @ both).double().cpu()
+        square = products[m:, m:]
+        size = float(square.diagonal().sum()) ** 0.5 * (1 + gamma)
+        e = float(norm(products[:m, :m] - unit)) + gamma * m
+        f = ritz.error + 3 * u * ((2.1 + e) * float(theta.abs().max()) * m**0.5 + size)  # ‖W‖ ≤ ‖Vθ‖ + ‖R‖
+        n = float(norm(products[:m, m:])) + gamma * m**0.5 * size + 1.1 * f
+        square = square + gamma * size**2 * unit
         triangle = torch.linalg.qr(R, mode="r").R.double().cpu()
         f += 4 * m * P * u * size
         return Small(theta.double().cpu(), (square + square.T) / 2, triangle, 1.01 * e, 1.01 * n, 1.01 * f)
@@ -104,8 +106,8 @@ class Small:
         corner = torch.full_like(theta, rest).diag()
         bordered = torch.cat([torch.cat([theta.diag(), T.T], 1), torch.cat([T, corner], 1)])
         found: Tensor = torch.linalg.eigvalsh(bordered).flip(0)[: len(theta)].clamp(min=rest)
-        size, spread = float(theta.abs().max()), float(bordered.norm())
-        moved = 3 * self.e * size + 1.1 * self.n + 1.1 * self.f + self.e * float(T.norm())
+        size, spread = float(theta.abs().max()), float(norm(bordered))
+        moved = 3 * self.e * size + 1.1 * self.n + 1.1 * self.f + self.e * float(norm(T))
         return found + moved + 8 * len(theta) * torch.finfo(torch.float64).eps * spread
 
     def _within(self, values: Tensor, side: int) -> Tensor:
@@ -130,7 +132,7 @@ class Small:
         root = gap.rsqrt()
         K = torch.diag(theta + e1) + root[:, None] * spill * root
         found: Tensor = torch.linalg.eigvalsh((K + K.T) / 2).flip(0)
-        return found.add(4 * q * torch.finfo(torch.float64).eps * float(K.norm()))
+        return found.add(4 * q * torch.finfo(torch.float64).eps * float(norm(K)))
 
 
 def _ulp(values: Tensor) -> float:

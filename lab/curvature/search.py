@@ -76,7 +76,7 @@ class Search:
 
         def enough(ritz: Ritz) -> bool:
             nonlocal found
-            rest = majorant.beyond(ritz.vectors)
+            rest = majorant.beyond(ritz.vectors, ritz.small.e)
             if rest >= float(ritz.values[self.k - 1]) * (1 - 10 * CLUSTER):
                 found = None
                 return True
@@ -88,7 +88,7 @@ class Search:
         if found is None or found.enclosure.width <= self.tolerance:
             return found
         ceiling = self._with_trace(ritz, found.ceiling)
-        enclosure = certificate.enclose(ritz, ceiling, self.k, majorant.beyond(ritz.vectors))
+        enclosure = certificate.enclose(ritz, ceiling, self.k, majorant.beyond(ritz.vectors, ritz.small.e))
         return Found(ritz, ceiling, enclosure, majorant)
 
     def attempt(self, start: Tensor, ceiling: Ceiling, widest: bool) -> Found:
@@ -107,7 +107,7 @@ class Search:
         if enclosure.width > self.tolerance and (widest or high - low > CLUSTER * float(ritz.values.abs().max())):
             majorant = self._prove(ritz.vectors, ritz.values, low, high)
             if majorant:
-                rest, chance = majorant.beyond(ritz.vectors), 0.0
+                rest, chance = majorant.beyond(ritz.vectors, ritz.small.e), 0.0
             else:
                 rest, chance = self._by_chance(ritz, low, high), CHANCE
             known, ceiling = ceiling, self._with_trace(ritz, bounds.beyond(len(ritz.values), rest, chance))
@@ -136,7 +136,7 @@ class Search:
             if high <= made.outside:  # some of the largest are where the matrix does not see
                 return start, None
             better = there.lifted(U.to(start))
-            majorant = self._prove(better, values.double() * made.scale, low, high)
+            majorant = self._prove(better, values.double() * made.scale, low, high, U)
             if majorant is not None or high - low <= CLUSTER * float(values[0]) * made.scale:
                 break
         # Those above the middle of the gap are enough for half of it to be left; the others are for the proof alone.
@@ -181,10 +181,14 @@ class Search:
             return float(theta[-1]), float(theta[-1])
         return float(theta[-1] + ritz.residuals[-1]), float(theta[self.k - 1])
 
-    def _prove(self, V: Tensor, values: Tensor, low: float, high: float) -> Majorant | None:
+    def _prove(
+        self, V: Tensor, values: Tensor, low: float, high: float, inner: Tensor | None = None
+    ) -> Majorant | None:
         """H ⪯ σ + VΘVᵀ, Θ = θ − σ and a little, for a block and a σ in the gap, where Cholesky proves it of a matrix.
 
         With no more than that for Θ the bound is of use for other vectors too, and after H has moved.
+
+        Args: inner V's coordinates in the coarse matrix, where V has nothing else.
         """
         sigma = (high + low) / 2
         if not self._has_matrix or not high > low:
@@ -194,11 +198,14 @@ class Search:
             foreseen = error + len(H) ** 2 * torch.finfo(H.dtype).eps / 2 * sigma
             if foreseen > 0.45 * (high - low):
                 continue
-            U, scale = (made.coordinates.lowered(V), made.scale) if made else (V, 1.0)
+            scale, U = made.scale if made else 1.0, V
+            if made:
+                U = made.coordinates.lowered(V) if inner is None else inner.to(V)
             proved = certificate.by_inertia(H, U, excess / scale, sigma / scale, error / scale)
             rest = math.inf if proved is None else max(proved * scale, made.outside if made else 0.0)
             if rest < high:
-                return Majorant(made.coordinates.lifted(U) if made else V, excess.cpu(), rest)
+                seen = made.coordinates.lifted(U) if made and inner is None else V
+                return Majorant(seen, excess.cpu(), rest)
         return None
 
     def _matrices(self) -> Iterator[tuple[Tensor, float, Coarse | None]]:

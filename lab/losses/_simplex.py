@@ -19,9 +19,9 @@ def softmax_and_others(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def softmax_exactly(z: Tensor) -> Tensor:
-    """p, (N, K), exact to a few u whatever the spread."""
-    _, e, j = _exponentials(z.T)
-    total = e.sum(dim=0, keepdim=True).add_(1)
+    """p, (N, K), exact to a few u whatever the spread; nan where a logit is ∞, which says nothing of the others."""
+    d, e, j = _exponentials(z.T)
+    total = e.sum(dim=0, keepdim=True).add_(d.gather(0, j).exp_())  # of the largest itself d = 0, or ∞ − ∞
     return e.div_(total).scatter_(0, j, total.reciprocal_()).T
 
 

@@ -275,6 +275,9 @@ class Softmax(Loss):
 
     def _total(self, z: Tensor, y: Tensor) -> Tensor | None:
         """R = Σr of each row, (N, 1); None where it is 1 in every row."""
+        plain = y.ndim == 1 and self.weight is None and self.class_weight is None and not y.is_floating_point()
+        if plain and not bool((y == self.ignore_index).any()):
+            return None
         return self._shares(z, y)[0].sum(dim=1, keepdim=True) if y.ndim > 1 else self._weight_of(*self._labels(y), z)
 
     def _weight_of(self, t: Tensor, kept: Tensor | None, z: Tensor) -> Tensor | None:
