@@ -81,11 +81,11 @@ def test_what_was_not_reached_has_no_number_and_says_so(tiny, tmp_path, monkeypa
 
 
 def walked(problem, theta, steps, lr, noise=0.0, rng=None):
-    """θ at each step of descent along gradients with noise, and how long the step from there is."""
+    """θ at each step of descent along gradients with noise, and their norms."""
     for _ in range(steps):
         g = problem.gradient(theta)
         g = g + noise * torch.randn(g.shape, generator=rng, dtype=g.dtype).to(g) if noise else g
-        yield theta, lr * float(g.norm())
+        yield theta, float(g.norm())
         theta = theta - lr * g
 
 
@@ -110,15 +110,15 @@ def test_an_anchor_at_which_nothing_is_known_is_left_behind(rng):
     assert between.change(there, 1.01 * theta, memory) < math.inf
 
 
-def looked_at(problem, walk, monkeypatch, counted=1.0):
+def looked_at(problem, walk, monkeypatch, lr=0.01):
     """δ to each θ of a walk as mini-batches have it, with its truth, and how often a θ was looked at."""
     looks, size_of = [], between.size_of
     monkeypatch.setattr(between, "size_of", lambda move: looks.append(1) or size_of(move))
     there, memory, delta, known = Curvature(problem, walk[0][0]), {}, math.nan, []
-    for t, (theta, length) in enumerate(walk):
+    for t, (theta, norm) in enumerate(walk):
         if not between.stays(t, theta, memory):
             delta = between.change_around(there, theta, memory)
-        between.note(t, counted * length, memory)
+        between.note(t, lr, norm, memory)
         known.append((there.log_change(theta), delta, there.log_change_at_most(theta)))
     return known, len(looks)
 
@@ -139,8 +139,21 @@ def test_one_bound_holds_in_a_ball_and_few_steps_are_looked_at(noise, dtype, rng
 
 def test_a_step_that_is_longer_than_noted_would_leave_the_ball_unseen(rng, monkeypatch):
     problem, theta = make_problem(rng, N=60, D=12, K=4)
-    known, _ = looked_at(problem, list(walked(problem, theta, 400, 0.01)), monkeypatch, counted=0.0)
+    known, _ = looked_at(problem, list(walked(problem, theta, 400, 0.01)), monkeypatch, lr=0.0)
     assert not all(true <= delta for true, delta, _ in known)
+
+
+def test_gradients_whose_squares_underflow_are_counted(rng, monkeypatch):
+    problem, theta = make_problem(rng, N=60, D=12, K=4, ridge=0.0)
+    problem = Problem(problem.loss, problem.model, 1e-24 * problem.X.float(), problem.y.float())
+    theta, lr = 1e24 * theta.float(), 1e46
+    walk = [(theta, float(problem.gradient(theta).norm()))]
+    for _ in range(100):
+        theta = (theta.double() - lr * problem.gradient(theta).double()).float()
+        walk.append((theta, float(problem.gradient(theta).norm())))
+    assert walk[0][1] == 0.0  # what torch makes of it
+    known, _ = looked_at(problem, walk, monkeypatch, lr)
+    assert all(true <= delta for true, delta, _ in known)
 
 
 def test_a_walk_that_is_not_counted_step_by_step_is_looked_at_anew(rng):
@@ -149,7 +162,7 @@ def test_a_walk_that_is_not_counted_step_by_step_is_looked_at_anew(rng):
     between.change_around(there, 1.1 * theta, memory)
     assert between.stays(3, 1.1 * theta, memory)
     assert not between.stays(4, 2 * theta, memory)
-    between.note(3, 0.0, memory)  # of a step that is not the one before
+    between.note(3, 1.0, 0.0, memory)  # of a step that is not the one before
     assert not between.stays(4, 2 * theta, memory)
 
 
@@ -159,7 +172,7 @@ def test_where_all_of_x_is_zero_nothing_changes(rng):
     there, memory = Curvature(problem, theta), {}
     for t in range(3):
         assert between.stays(t, t * theta, memory) or between.change_around(there, t * theta, memory) == 0.0
-        between.note(t, 1.0, memory)
+        between.note(t, 1.0, 1.0, memory)
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,7 @@ def change_around(there: Curvature, theta: Tensor, memory: dict[str, Any]) -> fl
         memory["ball"] = None
         return delta
     relative = 1 + 2 * gamma(P + 4, theta.dtype) + 4 * numbers.eps
-    absolute = math.sqrt(P * numbers.tiny) + numbers.eps * (size_of(near.theta) + radius)
-    memory["ball"] = radius, relative, absolute
+    memory["ball"] = radius, relative, math.sqrt(P * numbers.tiny), numbers.eps * (size_of(near.theta) + radius)
     return known / (1 - LEFT) * (1 + 1e-15)
 
 
@@ -71,11 +70,11 @@ def stays(t: int, theta: Tensor, memory: dict[str, Any]) -> bool:
     return bool(room >= 0)
 
 
-def note(t: int, length: float, memory: dict[str, Any]) -> None:
-    """Note that a plain step follows, from θ_t, η‖∇L(θ)‖ long by computation: it takes up some of the ball's room."""
+def note(t: int, eta: float, norm: float, memory: dict[str, Any]) -> None:
+    """Note that a plain step follows from θ_t: η times ‖∇L(θ)‖, of computed `norm`, takes up some of the room."""
     if memory.get("ball") is not None:
-        (_, relative, absolute), (noted, room) = memory["ball"], memory["room"]
-        memory["room"] = t + 1, room - (length * relative + absolute) if noted == t else -math.inf
+        (_, relative, lost, rounding), (noted, room) = memory["ball"], memory["room"]
+        memory["room"] = t + 1, room - (eta * (norm * relative + lost) + rounding) if noted == t else -math.inf
 
 
 def _anchor(there: Curvature, memory: Mapping[str, Any], like: Tensor) -> tuple[Curvature, float]:

@@ -99,7 +99,7 @@ class SpectrumProbe(Probe):
             delta = between.change_around(there, step.theta, memory)
             memory["held"] = _bands(self._moved(there, memory, delta), delta)
         if step.plain is not None:
-            between.note(step.t, step.plain * step.gradient_norm, memory)
+            between.note(step.t, step.plain, step.gradient_norm, memory)
         held: Mapping[str, float] = memory["held"]
         return held
 
