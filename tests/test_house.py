@@ -38,7 +38,7 @@ dataset loss model curvature.certificate provenance runs arithmetic.formulas eve
 datasets losses models problem board arithmetic.tape preparation.split preparation.recipe events.writer launchers
 rounding optimizer loop arithmetic.exact preparation.data spread study.crew study.display study.worker curvature.density
 referee arithmetic.truth curvature.operator optimizers optimizer_schema anatomy residual
-curvature.structure curvature.coordinates curvature.between mistake
+curvature.structure curvature.coordinates curvature.between curvature.forms mistake
 curvature.plan curvature.coarse mistakes
 curvature.search doctor
 curvature.tracking

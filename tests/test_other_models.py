@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lab import oracle
+from lab.curvature import forms
 from lab.curvature.operator import Curvature
 from lab.losses.softmax import Softmax
 from lab.model import Model
@@ -122,4 +123,4 @@ def test_what_is_known_of_x_theta_alone_is_not_told_of_it(problem):
     assert problem.products is None
     assert problem.flat_directions == []
     with pytest.raises(ValueError, match="known for models that are Xθ"):
-        curvature.dual()
+        forms.dual(curvature)

@@ -8,7 +8,7 @@ import torch
 from conftest import make_problem
 
 from lab import spectrum
-from lab.curvature import plan, search, structure, tracking
+from lab.curvature import forms, plan, search, structure, tracking
 from lab.curvature.coarse import coarse
 from lab.curvature.operator import Curvature
 from lab.curvature.tracking import Tracked
@@ -193,7 +193,7 @@ def test_the_dual_has_the_spectrum_of_the_matrix(rng):
     problem, theta = make_problem(rng, N=5, D=20, K=3, ridge=0.0)
     for p in (problem, Problem(problem.loss, problem.model, problem.X, problem.y, 0.4)):
         curvature = Curvature(p, theta)
-        dual = structure.from_dual(curvature, spectrum.dense(curvature.dual(), curvature.dense_rounding))
+        dual = structure.from_dual(curvature, spectrum.dense(forms.dual(curvature), curvature.dense_rounding))
         whole, radius = truth(curvature)
         assert ((dual.values - whole).abs() <= dual.radius + radius).all()
         assert dual.rank == spectrum.dense(curvature.dense, curvature.dense_rounding).rank

@@ -6,11 +6,6 @@ Product    H V for m directions at once. V (P, m) is (D, K·m) as it lies in mem
            X V (N, K·m) is one wide product, h_n acts on each row, and Xᵀ(·) is a second: X is read once for m of them.
 Diagonal   H_(dk)(dk) = Σ_n X_nd² h_nkk/N + ρ m_d
 Trace      the sum of that
-Frobenius  ‖H₀‖² = Σ_kl ‖Xᵀ diag(h_kl) X‖²/N², or, with G = XXᵀ, Σ_nm G_nm² ⟨h_n, h_m⟩/N², whichever is cheaper;
-           ‖H₀ + ρ diag m‖² = ‖H₀‖² + 2ρ Σ_d m_d Σ_k H₀_(dk)(dk) + ρ² K Σ m²
-Factor     h_n = F_n F_nᵀ with F_n (K, r) gives H₀ = AᵀA,  A_(nj)(dk) = X_nd F_nkj/√N, (N·r, P)
-Dual       AAᵀ, (nj)(mi) = G_nm (F_nᵀF_m)_ji/N, has H₀'s eigenvalues apart from zeros, and N·r rows for P
-Block      (k, l) of H₀: Xᵀ diag(h_kl) X/N, (D, D)
 Change     With δ the largest drift of a row's logits between θ and θ + Δ (`Loss.drift`), z being Xθ,
            e^{−δ} H₀(θ) ⪯ H₀(θ + Δ) ⪯ e^δ H₀(θ)   (Bach, Electron. J. Statist. 4 (2010), prop. 1 and its proof).
            A drift is a seminorm and z_n moves by Σ_d X_nd Δ_d, so that δ_n ≤ Σ_d |X_nd| δ(Δ_d) ≤ ‖x_n‖ ‖(δ(Δ_d))_d‖:
@@ -27,7 +22,7 @@ others: a saturated H that is 0 in floating point is not 0, and its eigenvalues 
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -87,15 +82,6 @@ class Curvature:
         return self.bare_trace + self.problem.ridge * self.theta.shape[1] * float(self.problem.mask.sum())
 
     @cached_property
-    def frobenius(self) -> float:
-        """‖H‖_F, by the cheaper of the sum over pairs of classes and the sum over pairs of rows."""
-        (D, K), N, ridge, mask = self.theta.shape, self.problem.N, self.problem.ridge, self.problem.mask
-        by_classes, by_rows = N * D * D * K * (K + 1) / 2, N * N * (D + K * K)
-        square = self._square_by_classes() if by_classes <= by_rows else self._square_by_rows()
-        square += 2 * ridge * float((mask * self._bare_diagonal).sum()) + ridge**2 * K * float(mask.square().sum())
-        return math.sqrt(square)
-
-    @cached_property
     def bare_trace(self) -> float:
         """tr H₀, without the ridge."""
         if not self.problem.model.is_product:
@@ -119,36 +105,6 @@ class Curvature:
     def dense(self) -> Tensor:
         """H, (P, P); not to be written to."""
         return self.problem.hessian(self.theta)
-
-    def block(self, k: int, l: int) -> Tensor:
-        """Block (k, l) of H, (D, D): the curvature between θ's columns k and l."""
-        self._needs_product("a block by class")
-        D = self.theta.shape[0]
-        total = self.theta.new_zeros(D, D)
-        for X, y, z in self.rows:
-            total += X.T @ (X * self.problem.loss.hessian(z, y)[:, k, l, None])
-        total /= self.problem.divisor
-        if k == l:
-            total.diagonal().add_(self.problem.ridge * self.problem.mask[:, 0])
-        return total
-
-    def factor(self) -> Tensor:
-        """A (N·r, P) with AᵀA = H₀, the Hessian without the ridge."""
-        self._needs_product("a factor")
-        parts = [
-            torch.einsum("nd,nkj->njdk", X, self.problem.loss.factor(z, y)).reshape(-1, self.P) for X, y, z in self.rows
-        ]
-        return torch.cat(parts) / math.sqrt(self.problem.divisor)
-
-    def dual(self) -> Tensor:
-        """AAᵀ (N·r, N·r): H₀'s non-zero eigenvalues, in a smaller matrix where N·r < P."""
-        self._needs_product("a dual")
-        F = torch.cat([self.problem.loss.factor(z, y) for _, y, z in self.rows])
-        N, K, r = F.shape
-        wide = F.transpose(1, 2).reshape(N * r, K)
-        dual = (wide @ wide.T).view(N, r, N, r)
-        dual *= (self.problem.X @ self.problem.X.T / self.problem.divisor)[:, None, :, None]
-        return dual.view(N * r, N * r)
 
     @cached_property
     def rounding(self) -> float:
@@ -214,7 +170,7 @@ class Curvature:
     @cached_property
     def floor(self) -> float:
         """A number that no eigenvalue is below: the ridge's ρ, or 0 where it leaves some parameter alone."""
-        self._needs_product("a floor")
+        self.needs_product("a floor")
         return self.problem.ridge * float(self.problem.mask.min()) if self.problem.ridge else 0.0
 
     def log_change(self, theta: Tensor) -> float:
@@ -309,27 +265,12 @@ class Curvature:
         weights = torch.cat([rows.new_zeros(0), *(block.double() for block in blocks)])
         return float(rows @ weights) / self.problem.divisor
 
-    def _square_by_classes(self) -> float:
-        K = self.theta.shape[1]
-        bare = Curvature(replace(self.problem, ridge=0.0), self.theta)
-        pairs = [(k, l) for k in range(K) for l in range(k + 1)]
-        return sum((1 if k == l else 2) * float(bare.block(k, l).square().sum()) for k, l in pairs)
-
-    def _square_by_rows(self) -> float:
-        self._needs_product("the norm")
-        total = 0.0
-        h = torch.cat([self.problem.loss.hessian(z, y).flatten(1) for _, y, z in self.rows])
-        X, step = self.problem.X, max(1, (16 << 20) // (8 * self.problem.N))
-        for start in range(0, self.problem.N, step):
-            part = slice(start, start + step)
-            total += float(((X[part] @ X.T).square_() * (h[part] @ h.T)).sum())
-        return total / self.problem.divisor**2
-
     def _ridged(self, total: Tensor, wide: Tensor) -> Tensor:
         problem = self.problem
         return total.addcmul_(problem.mask, wide, value=problem.ridge) if problem.ridge else total
 
-    def _needs_product(self, what: str) -> None:
+    def needs_product(self, what: str) -> None:
+        """Raise ValueError where the model is not Xθ."""
         if not self.problem.model.is_product:
             raise ValueError(f"{what} of the Hessian is known for models that are Xθ")
 

@@ -102,10 +102,7 @@ class Softmax(Loss):
             object.__setattr__(self, "class_weight", None)
 
     def value(self, z: Tensor, y: Tensor) -> Tensor:
-        """ℓ = −Σ r_k log p_k, (N,), to full relative accuracy however small.
-
-        Args: z logits (N, K); y class indices (N,) or probabilities (N, K).
-        """
+        """ℓ = −Σ r_k log p_k, (N,), to full relative accuracy; z logits (N, K), y class indices or probabilities."""
         return self.value_and_gradient(z, y)[0]
 
     def gradient(self, z: Tensor, y: Tensor) -> Tensor:
@@ -275,8 +272,8 @@ class Softmax(Loss):
 
     def _total(self, z: Tensor, y: Tensor) -> Tensor | None:
         """R = Σr of each row, (N, 1); None where it is 1 in every row."""
-        plain = y.ndim == 1 and self.weight is None and self.class_weight is None and not y.is_floating_point()
-        if plain and not bool((y == self.ignore_index).any()):
+        indices = y.ndim == 1 and not y.is_floating_point()
+        if indices and self.weight is self.class_weight is None and not bool((y == self.ignore_index).any()):
             return None
         return self._shares(z, y)[0].sum(dim=1, keepdim=True) if y.ndim > 1 else self._weight_of(*self._labels(y), z)
 

@@ -26,7 +26,7 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from lab import spectrum
-from lab.curvature import between, bounds, plan, structure, tracking
+from lab.curvature import between, bounds, forms, plan, structure, tracking
 from lab.curvature.bounds import Band, Enclosure
 from lab.curvature.operator import Curvature
 from lab.curvature.search import most
@@ -144,7 +144,7 @@ class SpectrumProbe(Probe):
     ) -> tuple[Tracked | None, dict[str, Reading]]:
         """All eigenvalues, by LAPACK, in double precision whatever the run's; other probes find them in `seen`."""
         problem, theta, curvature = curvature.problem, curvature.theta, curvature.in_double
-        H = curvature.dual() if method == "dual" else curvature.dense
+        H = forms.dual(curvature) if method == "dual" else curvature.dense
         if not torch.isfinite(H).all():
             return None, {"curvature/definiteness": "unknown: the Hessian is not finite"}
         if method == "dual":
