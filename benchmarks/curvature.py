@@ -11,13 +11,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-from timing import Seconds, Stint, machine, mean, median, pair, peak_bytes, told, total, turns
+from timing import Seconds, Stint, machine, mean, median, now, pair, peak_bytes, since, told, turns
 from torch import Tensor
 
 from lab import config, launch, spectrum
@@ -170,28 +169,37 @@ def cold() -> Iterator[Row]:
 
 
 def warm() -> Iterator[Row]:
-    """The five largest at each step of gradient descent, starting from the last step's."""
+    """The five largest at each step of gradient descent, starting from the last step's.
+
+    Each tool goes down the same path by itself, a step after another, as it would in a run; the tools take turns.
+    """
     problem = digits()
     for lr in (0.5, 0.05):
-        wrong: dict[str, list[float]] = {"ours": [], "eigsh": [], "pyhessian": []}
-        steps: dict[str, list[Seconds]] = {name: [] for name in wrong}
-        theta, known, v0 = start(problem), None, None
-        for t in range(9):
-            true = spectrum.dense(problem.hessian(theta)).values[:TOP]
-            operator, curvature = curvlinops(problem, theta), partial(Curvature, problem, theta)
-            calls: dict[str, Callable[[], Any]] = {
-                "ours": lambda at=curvature, last=known: tracking.track(at(), TOP, EXACT, last),
-                "eigsh": lambda operator=operator, v0=v0: solve(operator, v0),
-                "pyhessian": lambda at=theta: pyhessian(problem, at),
-            }
-            if t:  # the first step is no warm one
-                for name, spent in turns(calls, 5, {"ours": 5}).items():
-                    steps[name].append(spent)
-            known, (values, vectors), powers = (call() for call in calls.values())
-            v0 = vectors[:, -1]
-            for name, found in (("ours", known.values), ("eigsh", values[::-1].copy()), ("pyhessian", powers)):
-                wrong[name].append(off(found, true))
-            theta = theta - lr * problem.gradient(theta)
+        path = [start(problem)]
+        for _ in range(8):
+            path.append(path[-1] - lr * problem.gradient(path[-1]))
+        true = [spectrum.dense(problem.hessian(theta)).values[:TOP] for theta in path]
+        operators = [curvlinops(problem, theta) for theta in path]
+
+        def ours(t: int, last: Any, path: list[Tensor] = path) -> Any:
+            return tracking.track(Curvature(problem, path[t]), TOP, EXACT, last)
+
+        def eigsh(t: int, last: Any, operators: list[Any] = operators) -> Any:
+            return solve(operators[t], None if last is None else last[1][:, -1])
+
+        def powers(t: int, _: Any, path: list[Tensor] = path) -> Any:
+            return pyhessian(problem, path[t])
+
+        tools = {"ours": ours, "eigsh": eigsh, "pyhessian": powers}
+        rounds = [{name: walked(tool, len(path)) for name, tool in tools.items()} for _ in range(5)]
+        spent = {name: median([each[name][0] for each in rounds]) for name in tools}
+        found = {name: rounds[-1][name][1] for name in tools}
+        values = {
+            "ours": [each.values for each in found["ours"]],
+            "eigsh": [each[0][::-1].copy() for each in found["eigsh"]],
+            "pyhessian": found["pyhessian"],
+        }
+        wrong = {name: max(map(off, each[1:], true[1:])) for name, each in values.items()}
         for name, said, goal in (
             ("eigsh", "curvlinops and scipy's eigsh, uncertified", 40),
             ("pyhessian", "PyHessian at 1e-3, uncertified", 8),
@@ -199,12 +207,23 @@ def warm() -> Iterator[Row]:
             yield {
                 "work": f"the 5 largest to 1e-8 with intervals at each step of gradient descent, digits, lr {lr:g}",
                 "peer": said,
-                "ours": total(steps["ours"]),
-                "theirs": total(steps[name]),
+                "ours": spent["ours"],
+                "theirs": spent[name],
                 "goal": goal,
-                "how": known.enclosure.how,
-                "off": [max(wrong["ours"]), max(wrong[name])],
+                "how": found["ours"][-1].enclosure.how,
+                "width": max(each.enclosure.width for each in found["ours"][1:]),
+                "off": [wrong["ours"], wrong[name]],
             }
+
+
+def walked(tool: Callable[[int, Any], Any], steps: int) -> tuple[Seconds, list[Any]]:
+    """How long a tool takes at steps 1, 2, … of a path in all, each from what it found at the one before; and that."""
+    time.sleep(0.25)  # as in `turns`
+    found = [tool(0, None)]
+    begin = now()
+    for t in range(1, steps):
+        found.append(tool(t, found[-1]))
+    return since(begin), found
 
 
 def tracked() -> Iterator[Row]:
