@@ -8,7 +8,7 @@ once, in `lab.problem`, and a loss knows none of them.
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Generator, Tensor
@@ -16,6 +16,22 @@ from torch import Generator, Tensor
 from lab import spectrum
 from lab.derivation import Derivation
 from lab.pairs import Pairs
+
+LOCALLY = {"hvp", "hessian", "hessian_map", "diagonal", "off_diagonal", "predicted"}  # what `Loss.local` says together
+
+
+@dataclass(frozen=True)
+class Local:
+    """What is wanted of a loss's Hessian h again and again at some logits, worked out together.
+
+    product is `Loss.hessian_map`'s; trace tr h (N,); size Σ_k |h_kk| + |μ_k| (N,), with μ as in `Loss.predicted`;
+    entries `Loss.off_diagonal`, where there is one and it is small.
+    """
+
+    product: Callable[[Tensor], Tensor]
+    trace: Tensor
+    size: Tensor
+    entries: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -43,6 +59,17 @@ class Loss(Derivation):
 
     # a with λ₁(∇²ℓ) ≤ a ℓ for every row, so that a small loss is a flat one; None where none is known.
     self_bound: ClassVar[float | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """What a subclass writes anew is not undone by a shorter way to it that it inherits."""
+        super().__init_subclass__(**options)
+        written = vars(cls).keys()
+        if "hessian" in written and "off_diagonal" not in written:
+            cls.off_diagonal = Loss.off_diagonal  # type: ignore[method-assign]
+        if "hvp" in written and "hessian_map" not in written:
+            cls.hessian_map = Loss.hessian_map  # type: ignore[method-assign]
+        if not LOCALLY.isdisjoint(written) and "local" not in written:
+            cls.local = Loss.local  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
         M = getattr(self, "self_concordance", None)
@@ -170,13 +197,9 @@ class Loss(Derivation):
         """
         return None
 
-    def pairwise(self, z: Tensor, y: Tensor) -> Tensor | None:
-        """Return `off_diagonal`; None too where a loss that inherits it has written a `hessian`, which then counts."""
-        return self.off_diagonal(z, y) if type(self).hessian is Loss.hessian else None
-
     def by_pairs(self, z: Tensor, y: Tensor, D: int) -> tuple[Pairs, Tensor]:
         """Return h by pairs of classes and their entries (Q, N), as few as are worth it with D columns of X."""
-        entries = self.pairwise(z, y)
+        entries = self.off_diagonal(z, y)
         return Pairs.of(self.hessian(z, y), D) if entries is None else Pairs.off_diagonal(entries, z.shape[1])
 
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
@@ -191,6 +214,15 @@ class Loss(Derivation):
         here once.
         """
         return lambda U: torch.stack([self.hvp(z, y, u) for u in U.unbind(2)], dim=2)
+
+    def local(self, z: Tensor, y: Tensor) -> Local:
+        """Return h at these logits as `Local` has it; a loss whose parts share work overrides it.
+
+        Each entry h_kl is exact to (8 + K + 2 max|z|) u √(h_kk h_ll), and no more than that is asked for here.
+        """
+        h, mu = self.diagonal(z, y), self.predicted(z, y)
+        entries = self.off_diagonal(z, y) if Pairs.few(z.shape[1]) else None
+        return Local(self.hessian_map(z, y), h.sum(dim=1), (h.abs() + mu.abs()).sum(dim=1), entries)
 
     def factor(self, z: Tensor, y: Tensor) -> Tensor:
         """Return F (N, K, r) with F Fᵀ each row's logit Hessian: here V √w of its eigenvalues w and eigenvectors V.

@@ -62,6 +62,11 @@ class Pairs:
         return Pairs(k, l, closed), entries
 
     @staticmethod
+    def few(K: int) -> bool:
+        """Whether there are so few pairs of classes that entries for all of them may be kept for every row."""
+        return K * (K - 1) // 2 <= COPYING
+
+    @staticmethod
     def off_diagonal(entries: Tensor, K: int) -> "tuple[Pairs, Tensor]":
         """Those of h whose rows sum to 0, by its entries k < l (N, K(K − 1)/2)."""
         return Pairs.seen(*upper(K, entries.device, 1), entries.T, closed=True)

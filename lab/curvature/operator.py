@@ -21,14 +21,14 @@ others: a saturated H that is 0 in floating point is not 0, and its eigenvalues 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from lab import pairs
+from lab.loss import Local
 from lab.problem import Problem
 from lab.rounding import closing, gamma, hessian_bound, terms
 
@@ -55,9 +55,9 @@ class Curvature:
         (D, K), m = self.theta.shape, V.shape[1]
         wide = V.reshape(D, K * m)
         total: Tensor | None = None  # the first block's own, which lies in memory as the others do
-        for (X, _, _), product in zip(self.rows, self._products, strict=True):
+        for (X, _, _), local in zip(self.rows, self._local, strict=True):
             U = self.problem.model.pushforward(X, self.theta, wide)
-            part = self.problem.model.pullback(X, self.theta, product(U.view(-1, K, m)).flatten(1))
+            part = self.problem.model.pullback(X, self.theta, local.product(U.view(-1, K, m)).flatten(1))
             total = part if total is None else total.add_(part)
         if total is None:
             total = torch.zeros_like(wide)
@@ -86,16 +86,13 @@ class Curvature:
         """tr H₀, without the ridge."""
         if not self.problem.model.is_product:
             return float(self._bare_diagonal.sum())
-        return self._weighed(self._traces)
+        return self._weighed([local.trace for local in self._local])
 
-    @cached_property
+    @property
     def pairwise(self) -> list[Tensor] | None:
-        """h_kl for k < l of each block of rows, (n, Q), where that says all of h (`Loss.pairwise`), and Q is small."""
-        K = self.theta.shape[1]
-        if K * (K - 1) // 2 > pairs.COPYING or not self.rows:
-            return None
-        found = [self.problem.loss.pairwise(z, y) for _, y, z in self.rows]
-        return None if found[0] is None else found  # type: ignore[return-value]
+        """h_kl for k < l of each block of rows, (n, Q), where that says all of h and Q is small (`Local.entries`)."""
+        found = [local.entries for local in self._local if local.entries is not None]
+        return found if found and len(found) == len(self._local) else None
 
     def logits(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The logits and targets, in blocks of rows."""
@@ -109,12 +106,8 @@ class Curvature:
     @cached_property
     def rounding(self) -> float:
         """Bound on ‖computed H v − H v‖ for a unit v."""
-        dtype = self.theta.dtype
-        D, loss = self.theta.shape[0], self.problem.loss
-        predicted = (loss.predicted(z, y).abs().sum(dim=1) for _, y, z in self.rows)
-        sizes = self._traces if self.pairwise is not None else [h.abs().sum(dim=1) for h in self._diagonals]
-        r2 = [size + mass for size, mass in zip(sizes, predicted, strict=True)]
-        relative = gamma(terms(self.problem), dtype) + gamma(D, dtype) + self._logit_rounding
+        dtype, r2 = self.theta.dtype, [local.size for local in self._local]
+        relative = gamma(terms(self.problem), dtype) + gamma(len(self.theta), dtype) + self._logit_rounding
         return self._at_most(relative * self._weighed(r2)) + self._ridge_rounding + self.underflow(dtype)
 
     @cached_property
@@ -233,8 +226,8 @@ class Curvature:
         return [(X, y, self.problem.model.forward(X, self.theta)) for X, y in blocks]
 
     @cached_property
-    def _products(self) -> list[Callable[[Tensor], Tensor]]:
-        return [self.problem.loss.hessian_map(z, y) for _, y, z in self.rows]
+    def _local(self) -> list[Local]:
+        return [self.problem.loss.local(z, y) for _, y, z in self.rows]
 
     @cached_property
     def _bare_diagonal(self) -> Tensor:
@@ -251,13 +244,6 @@ class Curvature:
     def _diagonals(self) -> list[Tensor]:
         """diag h_n, (n, K) for each block of rows."""
         return [self.problem.loss.diagonal(z, y) for _, y, z in self.rows]
-
-    @cached_property
-    def _traces(self) -> list[Tensor]:
-        """tr h_n, (n,) for each block of rows."""
-        if self.pairwise is not None:
-            return [entries.sum(dim=1).mul_(-2) for entries in self.pairwise]
-        return [h.sum(dim=1) for h in self._diagonals]
 
     def _weighed(self, blocks: list[Tensor]) -> float:
         """Σ_n ‖x_n‖² w_n / M, w (N,) in blocks of rows."""

@@ -1,7 +1,11 @@
-"""Probabilities out of logits, and sums that leave one class out, without loss of digits."""
+"""Probabilities out of logits, sums that leave one class out, without loss of digits; h = diag q − qpᵀ, q = Rp."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+from lab import pairs
 
 
 def softmax(z: Tensor) -> Tensor:
@@ -42,3 +46,20 @@ def others_than(x: Tensor) -> Tensor:
     most = x > total / 2
     rest = x.masked_fill(most, 0.0).sum(dim=-1, keepdim=True)
     return torch.where(most, rest, total - x)
+
+
+def product_by(p: Tensor, q: Tensor) -> Callable[[Tensor], Tensor]:
+    """U ↦ hU = q∘(U − pᵀU), (N, K, m), for p and q (N, K)."""
+    p, q = p.T[:, None], q.T[:, None]
+
+    def product(U: Tensor) -> Tensor:
+        W = U.permute(1, 2, 0).mul_(q)  # as a linear model's logits lie in memory
+        return W.addcmul_(p, W.sum(dim=0), value=-1).permute(2, 0, 1)
+
+    return product
+
+
+def entries_between(p: Tensor, q: Tensor) -> Tensor:
+    """h_kl = −q_k p_l for k < l, (N, K(K − 1)/2)."""
+    k, l = pairs.upper(p.shape[1], p.device, 1)
+    return q.T.neg().index_select(0, k).mul_(p.T.index_select(0, l)).T

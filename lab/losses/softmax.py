@@ -62,10 +62,10 @@ from annotated_types import Ge, Le
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from lab import pairs
-from lab.loss import Loss
-from lab.losses._simplex import others_than, softmax, softmax_and_others, softmax_exactly
+from lab.loss import Local, Loss
+from lab.losses._simplex import entries_between, others_than, product_by, softmax, softmax_and_others, softmax_exactly
 from lab.losses._weights import balanced, checked, require, vector
+from lab.pairs import Pairs
 
 NOBODY = -100  # torch's ignore_index where none is given: no class has it
 
@@ -140,10 +140,15 @@ class Softmax(Loss):
 
     def off_diagonal(self, z: Tensor, y: Tensor) -> Tensor:
         """H_kl = −R p_k p_l for k < l, (N, K(K − 1)/2); and H_kk = R p_k Σ_{l≠k} p_l is less their sum: H1 = 0."""
-        p, R = softmax_exactly(z).T, self._total(z, y)
-        k, l = pairs.upper(len(p), p.device, 1)
-        q = -p if R is None else p * -R.T
-        return q.index_select(0, k).mul_(p.index_select(0, l)).T
+        p, R = softmax_exactly(z), self._total(z, y)
+        return entries_between(p, p if R is None else R * p)
+
+    def local(self, z: Tensor, y: Tensor) -> Local:
+        p, R = softmax(z), self._total(z, y)
+        q = p if R is None else R * p
+        entries = entries_between(p, q) if Pairs.few(z.shape[1]) else None
+        trace = (others_than(p) * q).sum(dim=1) if entries is None else entries.sum(dim=1).mul_(-2)
+        return Local(product_by(p, q), trace, trace + q.sum(dim=1), entries)
 
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
         """diag H = R p∘(1 − p), (N, K)."""
@@ -154,13 +159,7 @@ class Softmax(Loss):
     def hessian_map(self, z: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         """U ↦ R p∘(U − pᵀU), (N, K, m)."""
         p, R = softmax(z), self._total(z, y)
-        p, q = p.T[:, None], (p if R is None else R * p).T[:, None]
-
-        def product(U: Tensor) -> Tensor:
-            W = U.permute(1, 2, 0).mul_(q)  # as a linear model's logits lie in memory
-            return W.addcmul_(p, W.sum(dim=0), value=-1).permute(2, 0, 1)
-
-        return product
+        return product_by(p, p if R is None else R * p)
 
     def factor(self, z: Tensor, y: Tensor) -> Tensor:
         """√R F (N, K, K−1), the exact Cholesky factor of H; 0 in the columns of classes after which nothing is left."""
