@@ -17,6 +17,8 @@ import torch
 
 from lab.console import Silent
 
+PAUSE = 0.25
+
 
 @dataclass(frozen=True)
 class Seconds:
@@ -70,14 +72,15 @@ def pair(ours: Callable[[], Any], peer: Callable[[], Any], runs: int, each: int 
 def turns(calls: dict[str, Callable[[], Any]], runs: int, each: dict[str, int] | None = None) -> dict[str, Seconds]:
     """Medians of several calls, each run in turn after a warm-up of all, so that a drifting machine hits all.
 
-    Before each there is a pause: the threads of another's BLAS wait busily for more work, up to a tenth of a second.
+    Before each there is a pause, as threads that have nothing more to do wait busily for a while. On a virtual machine
+    the first operations after it take milliseconds, of however few numbers they are: what is short runs several times.
     `each` is as in `pair`: how often a short call runs at its turn, which then counts their mean.
     """
     times: dict[str, list[Seconds]] = {name: [] for name in calls}
     for turn in range(runs + 1):
         for name, call in calls.items():
             often = 1 if each is None else each.get(name, 1)
-            time.sleep(0.25)
+            time.sleep(PAUSE)
             start = now()
             for _ in range(often):
                 call()
@@ -85,11 +88,6 @@ def turns(calls: dict[str, Callable[[], Any]], runs: int, each: dict[str, int] |
             if turn:
                 times[name].append(Seconds(spent.wall / often, spent.cpu / often))
     return {name: median(spent) for name, spent in times.items()}
-
-
-def total(times: Sequence[Seconds]) -> Seconds:
-    """The sum on each clock."""
-    return Seconds(sum(t.wall for t in times), sum(t.cpu for t in times))
 
 
 class Clock(Silent):
