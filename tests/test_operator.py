@@ -66,6 +66,14 @@ def test_the_coarse_matrix_and_the_trace_are_the_same_by_pairs_and_by_rows(K, bl
             assert off <= made.error < 1e-4 * curvature.trace
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_coarse_matrix_of_single_precision_is_the_same_when_made_again(kept, rng):
+    problem, theta = make_problem(rng, N=60, D=7)
+    single = Problem(problem.loss, problem.model, problem.X.float(), problem.y.float())
+    curvature = Curvature(single, theta.float())
+    assert torch.equal(coarse(curvature, kept).matrix, coarse(curvature, kept).matrix)
+
+
 class Written(Softmax):
     """Softmax, whose Hessian was written as a matrix."""
 

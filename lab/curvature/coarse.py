@@ -112,7 +112,7 @@ def _by_products(curvature: Curvature, there: Coordinates, divisor: float) -> Te
     products, known = curvature.problem.products, curvature.pairwise
     assert products is not None
     if known is not None:
-        entries = (known[0] if len(known) == 1 else torch.cat(known)).to(SINGLE).div_(divisor)
+        entries = (known[0] if len(known) == 1 else torch.cat(known)).to(SINGLE) / divisor
         blocks = (products @ entries) @ there.spread.to(SINGLE)
         return blocks.view(-1, there.classes).index_select(0, there.place).view(there.order, there.order)
     k, l = pairs.upper(there.classes, curvature.theta.device)
