@@ -16,8 +16,10 @@ from torch import Generator, Tensor
 from lab import spectrum
 from lab.derivation import Derivation
 from lab.pairs import Pairs
+from lab.written import defined
 
-LOCALLY = {"hvp", "hessian", "hessian_map", "diagonal", "off_diagonal", "predicted"}  # what `Loss.local` says together
+# What `Loss.local` says together, and what that is made of where it is not written.
+LOCALLY = "gradient", "subtracted", "predicted", "hvp", "hessian", "hessian_map", "diagonal", "off_diagonal"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Local:
     """What is wanted of a loss's Hessian h again and again at some logits, worked out together.
 
     product is `Loss.hessian_map`'s; trace tr h (N,); size Σ_k |h_kk| + |μ_k| (N,), with μ as in `Loss.predicted`;
-    entries `Loss.off_diagonal`, where there is one and it is small.
+    entries `Loss.off_diagonal`, where there is one that says all of h, and it is small (`Pairs.kept`).
     """
 
     product: Callable[[Tensor], Tensor]
@@ -57,18 +59,23 @@ class Loss(Derivation):
     # Whether a shift common to all K logits changes no row's ∇ℓ, whatever z is: then ∇²ℓ 1 = 0.
     ignores_shift: ClassVar[bool] = False
 
+    # Whether `off_diagonal` counts: not where `hessian` was written beside it, or later.
+    _by_entries: ClassVar[bool] = False
+
     # a with λ₁(∇²ℓ) ≤ a ℓ for every row, so that a small loss is a flat one; None where none is known.
     self_bound: ClassVar[float | None] = None
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """What a subclass writes anew is not undone by a shorter way to it that it inherits."""
+        """What a class writes anew is not undone by a shorter way to it that it inherits from further up.
+
+        A method that is set on a class later is not seen here.
+        """
         super().__init_subclass__(**options)
-        written = vars(cls).keys()
-        if "hessian" in written and "off_diagonal" not in written:
-            cls.off_diagonal = Loss.off_diagonal  # type: ignore[method-assign]
-        if "hvp" in written and "hessian_map" not in written:
+        place = {name: defined(cls, name) for name in (*LOCALLY, "local")}
+        cls._by_entries = place["off_diagonal"] < place["hessian"]
+        if place["hvp"] < place["hessian_map"]:
             cls.hessian_map = Loss.hessian_map  # type: ignore[method-assign]
-        if not LOCALLY.isdisjoint(written) and "local" not in written:
+        if min(place[name] for name in LOCALLY) < place["local"]:
             cls.local = Loss.local  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
@@ -199,7 +206,7 @@ class Loss(Derivation):
 
     def by_pairs(self, z: Tensor, y: Tensor, D: int) -> tuple[Pairs, Tensor]:
         """Return h by pairs of classes and their entries (Q, N), as few as are worth it with D columns of X."""
-        entries = self.off_diagonal(z, y)
+        entries = self.off_diagonal(z, y) if self._by_entries else None
         return Pairs.of(self.hessian(z, y), D) if entries is None else Pairs.off_diagonal(entries, z.shape[1])
 
     def diagonal(self, z: Tensor, y: Tensor) -> Tensor:
@@ -221,7 +228,7 @@ class Loss(Derivation):
         Each entry h_kl is exact to (8 + K + 2 max|z|) u √(h_kk h_ll), and no more than that is asked for here.
         """
         h, mu = self.diagonal(z, y), self.predicted(z, y)
-        entries = self.off_diagonal(z, y) if Pairs.few(z.shape[1]) else None
+        entries = self.off_diagonal(z, y) if self._by_entries and Pairs.kept(z) else None
         return Local(self.hessian_map(z, y), h.sum(dim=1), (h.abs() + mu.abs()).sum(dim=1), entries)
 
     def factor(self, z: Tensor, y: Tensor) -> Tensor:

@@ -7,12 +7,13 @@ pullback (Jᵀ g), and for models that are not linear in θ the curvature term �
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from lab.pairs import Pairs
+from lab.written import defined
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,12 @@ class Model(ABC):
     @abstractmethod
     def forward(self, X: Tensor, theta: Tensor) -> Tensor:
         """Return the logits z, (N, K)."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """What a class writes anew is not undone by a shorter way to it that it inherits from further up."""
+        super().__init_subclass__(**options)
+        if defined(cls, "gauss_newton") < defined(cls, "gauss_newton_by_pairs"):
+            cls.gauss_newton_by_pairs = Model.gauss_newton_by_pairs  # type: ignore[method-assign]
 
     @abstractmethod
     def pushforward(self, X: Tensor, theta: Tensor, V: Tensor) -> Tensor:

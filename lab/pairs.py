@@ -11,6 +11,7 @@ from torch import Tensor
 
 # What it costs to copy an entry from somewhere else, and to add one up, in multiply-adds of a matrix product.
 COPYING, ADDING = 100, 10
+KEPT_BYTES = 32 << 20  # as a block of X's rows may have
 
 
 def upper(n: int, device: torch.device, offset: int = 0) -> tuple[Tensor, Tensor]:
@@ -62,9 +63,10 @@ class Pairs:
         return Pairs(k, l, closed), entries
 
     @staticmethod
-    def few(K: int) -> bool:
-        """Whether there are so few pairs of classes that entries for all of them may be kept for every row."""
-        return K * (K - 1) // 2 <= COPYING
+    def kept(z: Tensor) -> bool:
+        """Whether entries k < l for rows of logits z (n, K) are few enough to be kept for a block of rows."""
+        Q = z.shape[1] * (z.shape[1] - 1) // 2
+        return Q <= COPYING and Q * len(z) * z.element_size() <= KEPT_BYTES
 
     @staticmethod
     def off_diagonal(entries: Tensor, K: int) -> "tuple[Pairs, Tensor]":
@@ -76,8 +78,8 @@ class Pairs:
         return self.closed == other.closed and torch.equal(self.k, other.k) and torch.equal(self.l, other.l)
 
     def whole(self, entries: Tensor, K: int) -> Tensor:
-        """The h (n, K, K) that has these entries (Q, n)."""
-        return self._spread(entries.T, K).view(entries.shape[1], K, K)
+        """The h (n, K, K) that has these entries (Q, n); where they are the same for two rows, so is h."""
+        return self._copied(entries.T, K).view(entries.shape[1], K, K)
 
     def blocks(self, sums: Tensor, row: Tensor, K: int, out: Tensor | None = None) -> Tensor:
         """The sums (…, Q) as blocks (D, K, D, K), (d, ·), (e, ·) out of row (D, D); the same to the bit mirrored.
@@ -105,13 +107,12 @@ class Pairs:
     def _copied(self, sums: Tensor, K: int) -> Tensor:
         """The same by copying, where so large a matrix would cost more."""
         q, (k, l) = torch.arange(len(self.k), device=sums.device), (self.k, self.l)
-        place = torch.full((K, K), len(self.k) + K, device=q.device)  # there it is 0
+        place = torch.full((K, K), len(self.k), device=q.device)  # there it is 0
         place[k, l] = place[l, k] = q
+        if int(place.max()) == len(self.k):
+            sums = torch.cat([sums, sums.new_zeros(len(sums), 1)], dim=1)
+        found = sums.index_select(1, place.flatten())
         if self.closed:
-            place.diagonal().copy_(torch.arange(K) + len(self.k))
-        if self.closed or int(place.max()) == len(self.k) + K:
-            own = sums.new_zeros(len(self.k), K + 1)
-            if self.closed:
-                own[q, k] = own[q, l] = -1
-            sums = torch.cat([sums, sums @ own], dim=1)
-        return sums.index_select(1, place.flatten())
+            whole = found.view(-1, K, K)
+            whole.diagonal(dim1=1, dim2=2).copy_(whole.sum(dim=2).neg_())
+        return found

@@ -20,7 +20,7 @@ from lab.experiment import Experiment
 from lab.loop import Visit, walk
 from lab.panel import Panel, recorded
 from lab.probe import Reading, Step
-from lab.record import SHOWN, JsonLines, Sink
+from lab.record import SHOWN, JsonLines, Shown, Sink
 from lab.referee import Verdict
 from lab.runs import RunFolder, Status
 from lab.twin import Lockstep
@@ -149,12 +149,15 @@ class Session:
         return found.readings
 
     def _record(self, visit: Visit, readings: Mapping[str, Reading]) -> None:
-        row: dict[str, Any] = dict(readings)
-        for tag, verdict in [(tag, reading) for tag, reading in row.items() if isinstance(reading, Verdict)]:
-            row[tag] = verdict.ratio
-            if not verdict.passed:
+        row: dict[str, float | int | str | Shown] = {}
+        for tag, reading in readings.items():
+            if not isinstance(reading, Verdict):
+                row[tag] = reading
+                continue
+            row[tag] = reading.ratio
+            if not reading.passed:
                 first = tag not in self.failures
-                words = str(diagnosed(verdict)) if first else f"{verdict}; first at {self.failures[tag]}"
+                words = str(diagnosed(reading)) if first else f"{reading}; first at {self.failures[tag]}"
                 row[tag + FAILURE] = words
                 if first:
                     self.failures[tag] = f"step {visit.t}: {words}"

@@ -166,6 +166,15 @@ def test_a_walk_that_is_not_counted_step_by_step_is_looked_at_anew(rng):
     assert not between.stays(4, 2 * theta, memory)
 
 
+def test_what_an_older_checkpoint_kept_of_an_anchor_is_taken_up(rng):
+    problem, theta = make_problem(rng, N=60, D=12, K=4)
+    there, memory = Curvature(problem, theta), {"anchor": 1.1 * theta, "anchor_change": 1.0}
+    assert not between.stays(7, 1.1 * theta, memory)
+    assert between.change_around(there, 1.1 * theta, memory) == pytest.approx(1 / (1 - between.LEFT))
+    between.note(7, 1.0, 0.0, memory)
+    assert between.stays(8, 1.1 * theta, memory)
+
+
 def test_where_all_of_x_is_zero_nothing_changes(rng):
     problem, theta = make_problem(rng, N=60, D=12, K=4)
     problem.X.zero_()

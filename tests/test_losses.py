@@ -128,6 +128,46 @@ def test_a_loss_that_writes_its_hessian_anew_is_taken_at_its_word(rng):
     assert torch.allclose(replace(problem, loss=Twice()).hessian(theta), 2 * problem.hessian(theta), rtol=1e-12)
 
 
+class Halved:
+    """Of no loss, to be mixed into one."""
+
+    def hessian(self, z, y):
+        return super().hessian(z, y) / 2
+
+
+def test_a_hessian_that_is_mixed_in_is_taken_at_its_word(rng):
+    problem, theta = make_problem(rng, ridge=0.0)
+    mixed = type("Mixed", (Halved, Softmax), {})()
+    assert torch.allclose(replace(problem, loss=mixed).hessian(theta), problem.hessian(theta) / 2, rtol=1e-12)
+
+
+def test_a_hessian_beside_the_entries_of_the_same_class_is_taken_at_its_word(rng):
+    class Both(Softmax):
+        def hessian(self, z, y):
+            return 3 * super().hessian(z, y)
+
+        def off_diagonal(self, z, y):
+            return super().off_diagonal(z, y)
+
+    problem, theta = make_problem(rng, ridge=0.0)
+    assert torch.allclose(replace(problem, loss=Both()).hessian(theta), 3 * problem.hessian(theta), rtol=1e-12)
+    assert Both().local(*next(iter(Softmax()._examples(rng, 1.0)))).entries is None
+
+
+def test_a_hessian_that_is_made_of_its_parent_s_is_as_exact(rng):
+    class Twice(Softmax):
+        def hessian(self, z, y):
+            return 2 * super().hessian(z, y)
+
+    z, y = torch.tensor([[0.0, 40.0]], dtype=torch.float64), torch.tensor([0])
+    assert float(Twice().hessian(z, y)[0, 1, 1]) == pytest.approx(2 * math.exp(-40), rel=1e-14)
+
+
+def test_a_thousand_classes_have_a_hessian_that_takes_no_more_than_itself():
+    H = Softmax().hessian(torch.zeros(1, 1000, dtype=torch.float64), torch.tensor([0]))[0]
+    assert torch.allclose(H, torch.eye(1000, dtype=H.dtype) / 1000 - 1e-6, rtol=1e-12, atol=1e-18)
+
+
 def test_value_and_gradient_in_one_are_the_two(loss, rng):
     for z, y in loss.examples(rng):
         value, gradient = loss.value_and_gradient(z, y)

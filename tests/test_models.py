@@ -1,9 +1,11 @@
 """The open folder of models: one contract for all, which sees each mistake that is planted here in it."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
+from conftest import make_problem
 from test_other_models import Squared, Twice
 
 from lab import catalog, oracle
@@ -148,3 +150,28 @@ def test_a_model_that_is_x_theta_for_one_number_of_columns_alone_is_seen(rng):
 
     with pytest.raises(AssertionError, match="more columns"):
         holds(Narrow(), rng)
+
+
+class Doubled(Linear):
+    """z = 2Xθ, by a matrix of its own."""
+
+    is_product = False
+
+    def forward(self, X, theta):
+        return 2 * super().forward(X, theta)
+
+    def pushforward(self, X, theta, V):
+        return 2 * super().pushforward(X, theta, V)
+
+    def pullback(self, X, theta, g):
+        return 2 * super().pullback(X, theta, g)
+
+    def gauss_newton(self, rows, theta):
+        return 4 * super().gauss_newton(rows, theta)
+
+
+def test_a_model_that_writes_its_matrix_anew_is_taken_at_its_word(rng):
+    problem, theta = make_problem(rng, ridge=0.0)
+    mine = replace(problem, model=Doubled())
+    H, V = mine.hessian(theta), torch.randn(theta.shape, generator=rng, dtype=theta.dtype)
+    assert torch.allclose((H @ V.reshape(-1)).view(V.shape), mine.hvp(theta, V), rtol=1e-11, atol=1e-14)

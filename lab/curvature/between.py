@@ -55,6 +55,7 @@ def change_around(there: Curvature, theta: Tensor, memory: dict[str, Any]) -> fl
         memory["ball"] = None
         return delta
     relative = 1 + 2 * gamma(P + 4, theta.dtype) + 4 * numbers.eps
+    memory.setdefault("room", (None, 0.0))
     memory["ball"] = radius, relative, math.sqrt(P * numbers.tiny), numbers.eps * (size_of(near.theta) + radius)
     return known / (1 - LEFT) * (1 + 1e-15)
 

@@ -52,8 +52,8 @@ def by_inertia(H: Tensor, V: Tensor, theta: Tensor, sigma: float, error: float) 
     W = (V * theta.clamp(min=0).sqrt()).to(H)
     M = torch.addmm(H, W, W.T, beta=-1)
     M.diagonal().add_(sigma)
-    _, failed = torch.linalg.cholesky_ex(M)
-    if int(failed):
+    factor, failed = torch.linalg.cholesky_ex(M)
+    if int(failed) or not bool(torch.isfinite(factor.diagonal().sum())):
         return None
     # V and Θ round once each on their way into W, and make as much of what is orthogonal to W as to V.
     gamma = (P + 2) * u / (1 - 2 * (P + 2) * u)

@@ -6,9 +6,10 @@ Order        That of the coordinates that the Hessian sees (`coordinates`): the 
 Kept         With the products X_nd X_ne, d ≤ e, kept from θ to θ (`Problem.products`), all blocks are one product of
              matrices, (r(r + 1)/2, N) by (N, Q) for the Q pairs of classes with any h_kl.
 Units        The matrix is H/scale, a power of two near tr H: its squares are far from where single precision ends.
-Pairs        Where h1 = 0, h is known by its Q entries off the diagonal, which are there in double precision
-             (`Curvature.pairwise`): h = −Σ_kl h_kl (e_k − e_l)(e_k − e_l)ᵀ. One more product of matrices makes the
-             blocks of the sums over rows, in whatever coordinates (`Coordinates.spread`).
+Pairs        Where h1 = 0, h is known by its Q entries off the diagonal, which are there in the run's precision
+             (`Curvature.pairwise`; what that costs is in `Curvature.dense_rounding`):
+             h = −Σ_kl h_kl (e_k − e_l)(e_k − e_l)ᵀ. One more product of matrices makes the blocks of the sums over
+             rows, in whatever coordinates (`Coordinates.spread`).
 Error        Division by M·scale, X's two factors and their product round 4 times, beside a sum over N rows. By pairs an
              entry is rounded once more, and −Σ_q h_q w_q w_qᵀ has Q terms, with w_q rounded: as ‖w_q‖² = 2, the norm of
              Σ_q |h_q| |w_q||w_q|ᵀ is at most 2 Σ_q |h_q| = tr h, and so |δH| ≤ γ_{N + Q + 8} tr H in norm.

@@ -167,12 +167,11 @@ def random_block(P: int, m: int, seed: int, like: Tensor) -> Tensor:
 def _orthonormal(block: Tensor, Q: Tensor | None) -> Tensor:
     """An orthonormal basis of what `block` (P, m) adds to `Q`; columns that add nothing but rounding are left out."""
     least = 100 * block.shape[0] ** 0.5 * torch.finfo(block.dtype).eps
-    if Q is None:
-        block, triangle = torch.linalg.qr(block)
-        sizes = torch.linalg.vector_norm(triangle, dim=0)[: block.shape[1]]
-        return _only(block, triangle.diagonal().abs() > least * sizes)
     sizes = torch.linalg.vector_norm(block, dim=0, keepdim=True)
     block = _only(block / sizes, sizes[0] > 0)
+    if Q is None:
+        block, triangle = torch.linalg.qr(block)
+        return _only(block, triangle.diagonal().abs() > least)
     for _ in range(2):  # twice is enough (Parlett, §6.9)
         block, triangle = torch.linalg.qr(block - Q @ (Q.T @ block))
         block = _only(block, triangle.diagonal().abs() > least)

@@ -37,7 +37,10 @@ Blocked = tuple[Tensor, Tensor, Tensor]  # some rows' X, y and logits
 
 @dataclass(frozen=True)
 class Curvature:
-    """The Hessian H (P, P) of `problem` at `theta` (D, K). Logits, and what products need of them, are kept: O(N·K)."""
+    """The Hessian H (P, P) of `problem` at `theta` (D, K). Logits, and what products need of them, are kept.
+
+    That is O(N·K) numbers, and entries for each pair of classes, where they take no more than blocks of X do.
+    """
 
     problem: Problem
     theta: Tensor

@@ -146,7 +146,7 @@ class Softmax(Loss):
     def local(self, z: Tensor, y: Tensor) -> Local:
         p, R = softmax(z), self._total(z, y)
         q = p if R is None else R * p
-        entries = entries_between(p, q) if Pairs.few(z.shape[1]) else None
+        entries = entries_between(p, q) if Pairs.kept(z) else None
         trace = (others_than(p) * q).sum(dim=1) if entries is None else entries.sum(dim=1).mul_(-2)
         return Local(product_by(p, q), trace, trace + q.sum(dim=1), entries)
 

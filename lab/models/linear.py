@@ -59,7 +59,7 @@ class Linear(Model):
         """Σ Jᵀ h J, (D, K, D, K): block (k, l) is Xᵀ diag(h_kl) X."""
         D = theta.shape[0]
         # h.pop(): once its entries are there, which are half as much, nothing holds h.
-        return self.gauss_newton_by_pairs(((X, *Pairs.of(h.pop(), D)) for X, *h in rows), theta)
+        return Linear.gauss_newton_by_pairs(self, ((X, *Pairs.of(h.pop(), D)) for X, *h in rows), theta)
 
     def gauss_newton_by_pairs(self, rows: Iterable[tuple[Tensor, Pairs, Tensor]], theta: Tensor) -> Tensor:
         """The same for every pair of classes, those with l < k as a mirror."""
