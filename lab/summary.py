@@ -12,6 +12,7 @@ CHECKS = {
     "check/gradient": "gradient against autograd",
     "check/hvp": "Hessian product against reverse-over-reverse",
     "check/hessian": "Hessian against torch.func.hessian",
+    "check/product": "eigenvalues' Hessian against the product",
     "check/decrease": "decrease against its proven bounds",
     "check/ceiling": "λ₁ against its ceilings",
     "check/twin": "trajectory against autograd's twin",

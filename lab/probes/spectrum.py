@@ -32,6 +32,7 @@ from lab.curvature.operator import Curvature
 from lab.curvature.search import most
 from lab.curvature.tracking import Tracked
 from lab.probe import Probe, Reading, Step
+from lab.probes._product import judge
 from lab.problem import Problem
 
 
@@ -132,6 +133,10 @@ class SpectrumProbe(Probe):
             step.seen["lambda_1_lower"] = float(found.enclosure.lower[0])
         readings |= {**_ends(found.enclosure.band), "curvature/method": way.why}
         readings["curvature/trace"] = curvature.trace
+        if problem.model.is_product and way.method != "dual":
+            searched = way.method == "krylov"
+            verdict = judge(curvature if searched else curvature.in_double, not searched, step.seed, step.t)
+            readings |= {"check/product": verdict} if verdict else {}
         known = "curvature/lambda_1" in readings
         if known and float(found.values[0]) > 0:
             readings["curvature/effective_rank"] = curvature.trace / float(found.values[0])
