@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from lab import spectrum
 from lab.derivation import Derivation
 from lab.pairs import Pairs
-from lab.written import defined
+from lab.written import defined, restore
 
 # What `Loss.local` says together, and what that is made of where it is not written.
 LOCALLY = "gradient", "subtracted", "predicted", "hvp", "hessian", "hessian_map", "diagonal", "off_diagonal"
@@ -71,12 +71,9 @@ class Loss(Derivation):
         A method that is set on a class later is not seen here.
         """
         super().__init_subclass__(**options)
-        place = {name: defined(cls, name) for name in (*LOCALLY, "local")}
-        cls._by_entries = place["off_diagonal"] < place["hessian"]
-        if place["hvp"] < place["hessian_map"]:
-            cls.hessian_map = Loss.hessian_map  # type: ignore[method-assign]
-        if min(place[name] for name in LOCALLY) < place["local"]:
-            cls.local = Loss.local  # type: ignore[method-assign]
+        cls._by_entries = defined(cls, "off_diagonal") < defined(cls, "hessian")
+        restore(cls, Loss, "hessian_map", "hvp")
+        restore(cls, Loss, "local", *LOCALLY)
 
     def __post_init__(self) -> None:
         M = getattr(self, "self_concordance", None)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lab.pairs import Pairs
-from lab.written import defined
+from lab.written import restore
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ class Model(ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         """What a class writes anew is not undone by a shorter way to it that it inherits from further up."""
         super().__init_subclass__(**options)
-        if defined(cls, "gauss_newton") < defined(cls, "gauss_newton_by_pairs"):
-            cls.gauss_newton_by_pairs = Model.gauss_newton_by_pairs  # type: ignore[method-assign]
+        restore(cls, Model, "gauss_newton_by_pairs", "gauss_newton")
 
     @abstractmethod
     def pushforward(self, X: Tensor, theta: Tensor, V: Tensor) -> Tensor:

@@ -235,8 +235,8 @@ class Session:
 
 def _join(readings: dict[str, Reading], found: Mapping[str, Reading], by: str, whose: dict[str, str]) -> None:
     """Add what was found to the readings, which by tag are `whose`; the same reading twice hides nothing."""
-    for tag in [tag for tag in found if tag in readings]:
-        if readings[tag] != found[tag]:
+    for tag in found:
+        if tag in readings and readings[tag] != found[tag]:
             raise InputError(f"{by}: the tag {tag!r} is that of a reading of {whose[tag]} too; give each its own")
     readings.update(found)
     whose.update(dict.fromkeys(found, by))
