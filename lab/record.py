@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -101,18 +102,39 @@ class JsonLines(AppendedFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "ab")
+        self._made: dict[str, tuple[Reading, str]] = {}
 
     def write(self, step: int, readings: Readings) -> None:
         """Append the row.  Raises TypeError for what is no reading, ValueError for a text that is a number's name."""
-        row = row_of(step, {tag: value for tag, value in readings.items() if not isinstance(value, SHOWN)})
-        try:
-            line = _LINE.encode(row)
-        except ValueError:  # a number that JSON has not
-            line = _LINE.encode(plain(row))
-        clash = [tag for tag, value in row.items() if isinstance(value, str) and value in _NAMED]
-        if clash:
-            raise ValueError(f"{clash[0]}: the text {readings[clash[0]]!r} would be read back as a number")
-        self._put(line.encode() + b"\n")
+        cells = [
+            f'{{"step": {step}'
+        ]  # one that stays the same object step after step is made once: a carried interval's
+        for tag, reading in readings.items():
+            last, cell = self._made.get(tag, (None, ""))
+            if last is not reading:
+                if isinstance(reading, SHOWN):
+                    continue
+                cell = f"{_name(tag)}: {_value(tag, reading)}"
+                self._made[tag] = reading, cell
+            cells.append(cell)
+        self._put(f"{', '.join(cells)}}}\n".encode())
+
+
+@cache
+def _name(tag: str) -> str:
+    """A tag in JSON. There are few, and each comes at every step."""
+    checked(tag, 0)
+    return _LINE.encode(tag)
+
+
+def _value(tag: str, reading: Reading) -> str:
+    """A number or a text in JSON."""
+    if isinstance(reading, float) and math.isfinite(reading):
+        return float.__repr__(reading)
+    checked(tag, reading)
+    if isinstance(reading, str) and reading in _NAMED:
+        raise ValueError(f"{tag}: the text {reading!r} would be read back as a number")
+    return _LINE.encode(plain(reading))
 
 
 def read_jsonl(path: Path) -> list[Row]:
@@ -157,14 +179,13 @@ def inside(lower: float, upper: float, value: float | None) -> float:
 
 def row_of(step: int, readings: Readings) -> Row:
     """The readings with their step.  Raises as `checked` does."""
-    return {"step": step, **checked(readings)}
+    return {"step": step, **{tag: checked(tag, reading) for tag, reading in readings.items()}}
 
 
-def checked(readings: Readings) -> Readings:
-    """The readings.  Raises TypeError for what is no reading, ValueError for the tag `step`."""
-    for tag, value in readings.items():
-        if not isinstance(value, _KINDS):
-            raise TypeError(f"{tag}: a reading is a float, an int or a str, not {type(value).__name__}")
-    if "step" in readings:
+def checked(tag: str, reading: Reading) -> Reading:
+    """The reading.  Raises TypeError for what is none, ValueError where its tag is `step`."""
+    if not isinstance(reading, _KINDS):
+        raise TypeError(f"{tag}: a reading is a float, an int or a str, not {type(reading).__name__}")
+    if tag == "step":
         raise ValueError("step: a reading cannot have this tag; it is the row's own")
-    return readings
+    return reading

@@ -123,7 +123,7 @@ class Session:
         Raises: InputError where two would log different readings under one tag.
         """
         readings, halted_by = self._basics(step), ""
-        whose = dict.fromkeys(readings, "training")
+        whose: dict[str, Mapping[str, Reading]] = {"training": dict(readings)}
         self._memories_before = {name: dict(memory) for name, memory in self._memories.items()}
         for name, probe in self._probes:
             if probe.due(step):
@@ -233,13 +233,16 @@ class Session:
         return f"{where}; lr·λ₁ = {product:.3g} at step {last.t}, stable for plain gradient descent; try a smaller lr"
 
 
-def _join(readings: dict[str, Reading], found: Mapping[str, Reading], by: str, whose: dict[str, str]) -> None:
-    """Add what was found to the readings, which by tag are `whose`; the same reading twice hides nothing."""
-    for tag in found:
-        if tag in readings and readings[tag] != found[tag]:
-            raise InputError(f"{by}: the tag {tag!r} is that of a reading of {whose[tag]} too; give each its own")
+def _join(
+    readings: dict[str, Reading], found: Mapping[str, Reading], by: str, whose: dict[str, Mapping[str, Reading]]
+) -> None:
+    """Add what was found to the readings, which are `whose`; the same reading twice hides nothing."""
+    for tag in readings.keys() & found.keys():
+        if readings[tag] != found[tag]:
+            other = next(name for name, theirs in whose.items() if tag in theirs)
+            raise InputError(f"{by}: the tag {tag!r} is that of a reading of {other} too; give each its own")
     readings.update(found)
-    whose.update(dict.fromkeys(found, by))
+    whose[by] = found
 
 
 def _first_failures(rows: list[dict[str, Any]]) -> dict[str, str]:

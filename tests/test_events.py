@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
 from lab.display import CHARTS, GUIDE
 from lab.events.frame import masked_crc
@@ -77,6 +80,28 @@ def test_an_interval_that_is_charted_has_a_middle_at_every_step_and_none_has_a_l
     assert "log10/curvature/a" in events.Tags()["scalars"]
     assert "curvature/b/middle" not in events.Tags()["scalars"]
     assert "log10/curvature/a/lower" not in events.Tags()["scalars"]
+
+
+ENDS = st.sampled_from([-0.0, 0.0, 1.0, 2.5, 1e39, math.inf])
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["curvature/a", "curvature/a/lower", "curvature/a/upper", "b"]), ENDS)),
+)
+def test_a_row_is_shown_as_by_a_sink_that_has_made_nothing_yet(tmp_path_factory, rows):
+    opened = replace(OPENING, charts={"bands": [Chart("a", bands=("curvature/a",))]})
+
+    def last(rows: list[dict[str, float]], known: list[dict[str, float]]) -> object:
+        folder = tmp_path_factory.mktemp("events")
+        sink = TensorBoard(folder, opening=opened, rows=known)
+        for row in rows:
+            sink.write(7, row)
+        sink.close()
+        *_, event = LegacyEventFileLoader(str(next(folder.iterdir()))).Load()
+        return event.summary
+
+    for i, row in enumerate(rows, start=1):
+        assert not row or last(rows[:i], []) == last([row], rows[:i])
 
 
 def test_the_line_in_an_interval_is_explained_beside_the_chart():

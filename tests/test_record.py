@@ -5,6 +5,8 @@ import math
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lab.events.writer import TensorBoard
 from lab.record import JsonLines, Memory, plain, read_jsonl
@@ -53,6 +55,22 @@ def test_what_is_no_reading_is_refused_by_name_in_every_sink(tmp_path):
             sink.write(0, {"curvature/trace": [1.0]})
         with pytest.raises(ValueError, match="step"):
             sink.write(0, {"step": 1})
+
+
+VALUES = st.floats() | st.integers(-(2**70), 2**70) | st.booleans() | st.sampled_from(["", "1", "nan", "é\n"])
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), VALUES), max_size=6), st.data())
+def test_rows_are_read_back_to_the_bit_whatever_of_them_is_the_row_befores(tmp_path_factory, rows, data):
+    path = tmp_path_factory.mktemp("rows") / "metrics.jsonl"
+    sink, written = JsonLines(path), []
+    for row in rows:
+        kept = {tag: value for earlier in written[-1:] for tag, value in earlier.items() if data.draw(st.booleans())}
+        written.append({**row, **kept})  # the same objects
+        sink.write(len(written), written[-1])
+    sink.close()
+    expected = [{"step": step, **row} for step, row in enumerate(written, start=1)]
+    assert [*map(repr, read_jsonl(path))] == [*map(repr, expected)]  # of 0.0 and -0.0, 1 and True, too
 
 
 def test_a_torn_last_line_is_left_out_and_a_broken_one_before_it_is_named(tmp_path):

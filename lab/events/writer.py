@@ -6,9 +6,11 @@ fsspec (0.3 to 1 s at start-up, where this takes 0.05 s), a queue that `kill -9`
 
 import math
 import os
+import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
+from operator import is_
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from lab.events.summary import Opening
 from lab.record import NUMBERS, AppendedFile, Histogram, Picture, Readings, checked, inside
 
 _LOWER, _UPPER = "/lower", "/upper"  # the ends of an interval
+_FLOAT32, _LARGEST = struct.Struct("<f"), 3.4028234663852886e38  # as protobuf has it, and the largest it holds
 _SPAN_DECADES = ("curvature/", "loss/", "step/", "check/")
 _LIMITS = {"check/": 1.0, "stability/": 2.0}  # what the numbers below these are to be read against
 
@@ -45,6 +48,7 @@ class TensorBoard(AppendedFile):
         charts = [] if opening is None else [chart for category in opening.charts.values() for chart in category]
         self._banded = {tag + _LOWER: tag for chart in charts for tag in chart.bands}
         self._known: dict[str, Any] = {}
+        self._made: dict[str, tuple[tuple[Any, ...], bytes]] = {}
         for row in rows:
             self._remember(row)
         for path in older:
@@ -59,25 +63,36 @@ class TensorBoard(AppendedFile):
 
     def write(self, step: int, readings: Readings) -> None:
         """Write the readings as one event.  Raises TypeError for what is no reading."""
-        checked(readings)
         self._remember(readings)
-        event = self._events.Event(wall_time=time.time(), step=step)
-        values = event.summary.value
+        scalars, others = list[bytes](), list[Any]()
         for tag, reading in readings.items():
             if isinstance(reading, NUMBERS):
-                values.add(tag=tag, simple_value=reading)  # which becomes a float32
-                if tag in self._banded or not _is_end(tag):
-                    for name, number in self._beside(tag, reading, readings):
-                        values.add(tag=name, simple_value=number)
+                scalars.append(self._scalars(tag, reading, readings))
             elif isinstance(reading, Histogram):
-                values.append(summary.histogram(tag, reading))
+                others.append(summary.histogram(tag, reading))
             elif isinstance(reading, Picture):
-                values.append(summary.picture(tag, reading))
+                others.append(summary.picture(tag, reading))
             elif self._texts.get(tag) != reading:
-                self._texts[tag] = reading
-                values.append(summary.text(tag, reading))
-        if values:
+                self._texts[tag] = str(checked(tag, reading))
+                others.append(summary.text(tag, self._texts[tag]))
+        groups = dict.fromkeys(map(_limited, readings))
+        scalars += [_scalar(f"{group}limit", _LIMITS[group]) for group in groups if group]
+        if scalars or others:
+            event = self._events.Event(wall_time=time.time(), step=step)
+            event.summary.MergeFromString(b"".join(scalars))
+            event.summary.value.extend(others)
             self._put(framed(event.SerializeToString()))
+
+    def _scalars(self, tag: str, number: float, row: Readings) -> bytes:
+        """A number's scalars; made once of what stays the same object step after step, as a carried interval does."""
+        whole = self._banded.get(tag)
+        of = (number,) if whole is None else (number, row.get(whole + _UPPER), self._known.get(whole))
+        last, made = self._made.get(tag, ((None, None, None), b""))
+        if not all(map(is_, last, of)):
+            beside = _for_the_eye(tag, number) if whole is None else _middle(whole, *of)
+            made = b"".join([_scalar(tag, number), *(_scalar(name, other) for name, other in beside)])
+            self._made[tag] = of, made
+        return made
 
     def _remember(self, row: Readings) -> None:
         self._known.update((tag, row[tag]) for tag in self._banded.values() if tag in row)
@@ -85,11 +100,6 @@ class TensorBoard(AppendedFile):
     def end(self, step: int, well: bool) -> None:
         """Say how the run ended, at its last step: whoever goes on from there purges it."""
         self._show(step, [summary.session_end(well, time.time())])
-
-    def _beside(self, tag: str, number: float, row: Readings) -> Iterable[tuple[str, float]]:
-        """The numbers that are shown beside one: beside a band's lower end, the line in it."""
-        whole = self._banded.get(tag)
-        return _for_the_eye(tag, number, row) if whole is None else _middle(whole, number, row, self._known)
 
     def _show(self, step: int, values: Sequence[Any]) -> None:
         event = self._events.Event(wall_time=time.time(), step=step)
@@ -101,24 +111,38 @@ class TensorBoard(AppendedFile):
 
 
 @cache
-def _is_end(tag: str) -> bool:
-    """Whether a tag is that of an end of an interval; there are few tags, and each comes at every step."""
-    return tag.endswith((_LOWER, _UPPER))
-
-
-def _middle(whole: str, lower: float, row: Mapping[str, Any], known: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """The line in a band, which goes on where the value itself has no number."""
-    upper = row.get(whole + _UPPER)
-    return [] if upper is None else [(f"{whole}/middle", inside(lower, upper, known.get(whole)))]
-
-
-def _for_the_eye(tag: str, value: float, row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The further scalars that a number's tag asks for."""
-    if tag.startswith(_SPAN_DECADES) and isinstance(value, float) and value > 0:
-        yield f"log10/{tag}", math.log10(value)
+def _limited(tag: str) -> str:
+    """The tag's group, where its numbers are to be read against a limit; else nothing. There are few tags."""
     group = tag.partition("/")[0] + "/"
-    if group in _LIMITS and tag == next(other for other in row if other.startswith(group)):
-        yield f"{group}limit", _LIMITS[group]
+    return group if group in _LIMITS else ""
+
+
+@cache
+def _before(tag: str) -> bytes:
+    """A summary of one scalar up to the number, which are its last four bytes."""
+    from tensorboard.compat.proto import summary_pb2
+
+    checked(tag, 1.0)
+    value = summary_pb2.Summary.Value(tag=tag, simple_value=1.0)
+    whole: bytes = summary_pb2.Summary(value=[value]).SerializeToString()
+    return whole[:-4]
+
+
+def _scalar(tag: str, number: float) -> bytes:
+    """A summary of one scalar, as a float32. Summaries one after another are the summary of them all (protobuf)."""
+    large = _LARGEST < abs(number) < math.inf
+    return _before(tag) + _FLOAT32.pack(math.copysign(math.inf, number) if large else number)
+
+
+def _middle(whole: str, lower: float, upper: float | None, known: float | None) -> list[tuple[str, float]]:
+    """The line in a band, which goes on where the value itself has no number."""
+    return [] if upper is None else [(f"{whole}/middle", inside(lower, upper, known))]
+
+
+def _for_the_eye(tag: str, number: float) -> list[tuple[str, float]]:
+    """The logarithm, where the tag asks for one; the ends of an interval have none."""
+    shown = tag.startswith(_SPAN_DECADES) and not tag.endswith((_LOWER, _UPPER))
+    return [(f"log10/{tag}", math.log10(number))] if shown and isinstance(number, float) and number > 0 else []
 
 
 def _path_after(older: Sequence[Path], folder: Path) -> Path:
