@@ -60,6 +60,14 @@ def test_what_is_no_reading_is_refused_by_name_in_every_sink(tmp_path):
 VALUES = st.floats() | st.integers(-(2**70), 2**70) | st.booleans() | st.sampled_from(["", "1", "nan", "é\n"])
 
 
+def test_numbers_that_are_equal_and_not_the_same_are_read_back_as_they_were(tmp_path):
+    sink, values = JsonLines(tmp_path / "metrics.jsonl"), [0.0, -0.0, 0, False, 0.0, 1, True, 1.0]
+    for step, value in enumerate(values):
+        sink.write(step, {"a": value})
+    sink.close()
+    assert [repr(row["a"]) for row in read_jsonl(tmp_path / "metrics.jsonl")] == [*map(repr, values)]
+
+
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), VALUES), max_size=6), st.data())
 def test_rows_are_read_back_to_the_bit_whatever_of_them_is_the_row_befores(tmp_path_factory, rows, data):
     path = tmp_path_factory.mktemp("rows") / "metrics.jsonl"
@@ -70,7 +78,7 @@ def test_rows_are_read_back_to_the_bit_whatever_of_them_is_the_row_befores(tmp_p
         sink.write(len(written), written[-1])
     sink.close()
     expected = [{"step": step, **row} for step, row in enumerate(written, start=1)]
-    assert [*map(repr, read_jsonl(path))] == [*map(repr, expected)]  # of 0.0 and -0.0, 1 and True, too
+    assert [*map(repr, read_jsonl(path))] == [*map(repr, expected)]
 
 
 def test_a_torn_last_line_is_left_out_and_a_broken_one_before_it_is_named(tmp_path):
