@@ -194,11 +194,11 @@ class Case:
             return False
         return torch.allclose(rows.a, self.rows.a, rtol=1e-5)
 
-    def scaled(self, c: float) -> Iterator[Tensor]:
-        """Yield c times the data's part with the ridge as it is, and c times all of it."""
+    def scaled(self, c: float) -> Iterator[tuple[Tensor, str]]:
+        """Yield c times the data's part with the ridge as it is, and c times all of it; and what has the ratio c."""
         if bool(self.ridge.any()):
-            yield c * self.data + self.ridge
-        yield c * self.truth
+            yield c * self.data + self.ridge, "ours / truth, both without the ridge,"
+        yield c * self.truth, "ours / truth"
 
     @property
     def bias(self) -> list[int]:

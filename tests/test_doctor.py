@@ -185,6 +185,23 @@ def test_causes_that_fit_equally_are_all_listed(rng):
     assert "; (2) " in words
 
 
+@pytest.mark.parametrize(
+    ("factor", "name"), [(2.0, "a factor of 2"), (-0.5, "a factor of −1/2"), (3.7, "a constant factor")]
+)
+def test_a_factor_on_the_datas_part_is_named_where_a_ridge_is_added_to_it(factor, name, rng):
+    p, theta = make_problem(rng, ridge=0.1)
+    ridge = torch.diag(p.ridge * p.mask.expand_as(theta).reshape(-1))
+    for verdict in (
+        judge_gradient(p, theta, factor * (p.gradient(theta) - p.ridge * p.mask * theta) + p.ridge * p.mask * theta),
+        judge_hessian(p, theta, factor * (p.hessian(theta) - ridge) + ridge),
+    ):
+        assert named(verdict) == (name,)
+        assert "less the ridge" in str(diagnosed(verdict)) or "both without the ridge, = " in str(diagnosed(verdict))
+    of_all = judge_hessian(p, theta, factor * p.hessian(theta))
+    assert named(of_all) == (name,)
+    assert "ridge" not in str(diagnosed(of_all))
+
+
 def test_a_random_residual_is_nobodys_and_is_described(rng):
     p, theta = make_problem(rng)
     wrong = p.gradient(theta) + 1e-3 * normal(rng, *theta.shape)

@@ -14,8 +14,10 @@ class Factor(Mistake):
 
     def made(self, case: Case) -> Iterator[Made]:
         for c, sign in KNOWN:
-            evidence = f"ours / truth = {sign} everywhere"
             mend = "look for a square's 2 or a half that was lost or kept"
-            yield Made(f"a factor of {sign}", mend, c * case.truth, evidence)
-        mend = "look for a constant that was lost or kept"
-        yield Made("a constant factor", mend, 0 * case.truth, "", case.truth, "truth")
+            for tensor, of in case.scaled(c):
+                yield Made(f"a factor of {sign}", mend, tensor, f"{of} = {sign} everywhere")
+        name, mend = "a constant factor", "look for a constant that was lost or kept"
+        yield Made(name, mend, 0 * case.truth, "", case.truth, "truth")
+        if bool(case.ridge.any()):
+            yield Made(name, mend, case.ridge, "ours less the ridge", case.data, "the data's part")

@@ -14,10 +14,10 @@ class LogBase(Mistake):
     def made(self, case: Case) -> Iterator[Made]:
         for base in (2, 10):
             for c, sign in ((math.log(base), f"ln {base}"), (1 / math.log(base), f"1/ln {base}")):
-                for tensor in case.scaled(c):
+                for tensor, of in case.scaled(c):
                     yield Made(
                         "wrong base of the logarithm",
                         f"d ln x = dx/x, and d log{base} x = dx/(x ln {base}): take one base throughout",
                         tensor,
-                        f"ours / truth = {c:.6g} = {sign} everywhere",
+                        f"{of} = {c:.6g} = {sign} everywhere",
                     )

@@ -20,8 +20,8 @@ class Mean(Mistake):
             sizes["Σw"] = case.divisor
         for letter, n in sizes.items():
             for c, sign, name, mend in _factors(letter, n, sampled=case.loss is None or letter == "N"):
-                for tensor in case.scaled(c):
-                    yield Made(name, mend, tensor, f"ours / truth = {c:.6g} = {sign} everywhere")
+                for tensor, of in case.scaled(c):
+                    yield Made(name, mend, tensor, f"{of} = {c:.6g} = {sign} everywhere")
 
 
 def _factors(letter: str, n: float, sampled: bool) -> Iterator[tuple[float, str, str, str]]:

@@ -13,5 +13,5 @@ class Sign(Mistake):
     def made(self, case: Case) -> Iterator[Made]:
         of_errors = case.what == "gradient" and case.rows is not None
         name = "y − p in place of p − y" if of_errors else f"the {case.what}'s sign"
-        for tensor in case.scaled(-1.0):
-            yield Made(name, "change the sign", tensor, "ours / truth = −1 everywhere")
+        for tensor, of in case.scaled(-1.0):
+            yield Made(name, "change the sign", tensor, f"{of} = −1 everywhere")
