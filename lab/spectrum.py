@@ -130,11 +130,12 @@ def explain_definiteness(spectrum: Spectrum, flat: list[tuple[int, str]]) -> str
     known = sum(count for count, _ in flat)
     reasons = [f"{count} as {reason}" if len(flat) > 1 or zeros != known else reason for count, reason in flat]
     if zeros > known:
-        reasons.append(f"{zeros - known} too small to tell from zero (below {spectrum.radius:.1e})")
+        reasons.append(f"{zeros - known} too small to tell (below {spectrum.radius:.1e})")
     elif zeros < known:
         reasons.append(f"though {known} are expected")
     noun = "eigenvalue" if zeros == 1 else "eigenvalues"
-    return f"{kind}: {zeros} zero {noun}: " + ", ".join(reasons)
+    counted = f"{zeros} zero {noun}" if zeros <= known else f"{zeros} {noun} not told from zero"
+    return f"{kind}: {counted}: " + ", ".join(reasons)
 
 
 def largest(matvec: Callable[[Tensor], Tensor], like: Tensor, products: int = 50) -> float:

@@ -17,7 +17,8 @@ CHECKS = {
     "check/ceiling": "λ₁ against its ceilings",
     "check/twin": "trajectory against autograd's twin",
 }
-DERIVED = ("check/gradient", "check/hvp", "check/hessian")  # what steps are made of, and λ₁
+CURVED = ("check/hvp", "check/hessian", "check/product")  # what eigenvalues are found of
+DERIVED = ("check/gradient", *CURVED)  # and what steps are made of
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,9 @@ def _checks(rows: Sequence[Row]) -> Iterator[Line]:
         worst = max(judged, key=lambda row: float(row[tag]))
         failed = [row for row in judged if not row[tag] <= 1]
         times = f"{len(judged)} times" if len(judged) > 1 else "once"
+        measured = sum("curvature/trace" in row for row in judged)
+        if tag == "check/ceiling" and measured < len(judged):
+            times += f", {measured} of them by a λ₁ measured there and the rest by its interval as it was carried"
         if failed:
             words = f"FAILED at {len(failed)} of {len(judged)} steps, first at step {failed[0]['step']}; at worst"
         else:
@@ -80,8 +84,10 @@ def _curvature(rows: Sequence[Row], last: Row) -> Iterator[Line]:
     """What was found when the spectrum was last measured; what was known before that alone is not told."""
     measured = next((row for row in reversed(rows) if "curvature/definiteness" in row), {})
     when = "" if not measured or measured["step"] == last.get("step") else f" (at step {measured['step']})"
+    wrong = _failed(rows, CURVED)
+    doubt, good = (", of a Hessian that failed its check", False) if wrong else ("", None)
     if measured:
-        yield Line("Hessian", f"{measured['curvature/definiteness']}{when}")
+        yield Line("Hessian", f"{measured['curvature/definiteness']}{doubt}{when}", good)
     if "curvature/lambda_1" in measured:
         rank = "rank" if "curvature/condition" in measured else "rank at least"  # some may be hidden by rounding
         figures = [
@@ -94,7 +100,7 @@ def _curvature(rows: Sequence[Row], last: Row) -> Iterator[Line]:
             )
             if tag in measured
         ]
-        yield Line("eigenvalues", ", ".join(figures) + when)
+        yield Line("eigenvalues", ", ".join(figures) + doubt + when, good)
     elif "curvature/certainty" in measured:
         yield Line("eigenvalues", f"{measured['curvature/certainty']}{when}", False)
     yield from _stability(rows, measured, when)
@@ -103,8 +109,7 @@ def _curvature(rows: Sequence[Row], last: Row) -> Iterator[Line]:
 def _stability(rows: Sequence[Row], measured: Row, when: str) -> Iterator[Line]:
     """Whether steps of this length are stable where the run came to, and whether they were all along."""
     product = measured.get("stability/lr_lambda_max")
-    wrong = next((tag for tag in DERIVED for row in rows if tag in row and not row[tag] <= 1), None)
-    if product is not None and wrong is not None:
+    if product is not None and _failed(rows, DERIVED):
         figure = f"lr·λ₁ = {product:.4g}, which says nothing of steps by a derivation that is wrong{when}"
         yield Line("stability", figure, False)
     elif product is not None:
@@ -124,6 +129,11 @@ def _stability(rows: Sequence[Row], measured: Row, when: str) -> Iterator[Line]:
         yield Line("sharpness", f"{share:.4g} of what the optimizer's steps bear: {side}", most < 1)
     elif judged:
         yield Line("sharpness", str(judged["stability/certainty"]), False)
+
+
+def _failed(rows: Sequence[Row], tags: Sequence[str]) -> bool:
+    """Whether one of these checks failed at some step."""
+    return any(not row[tag] <= 1 for row in rows for tag in tags if tag in row)
 
 
 def _theorems(last: Row) -> Iterator[Line]:

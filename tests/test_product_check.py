@@ -40,7 +40,10 @@ class WrongEntries(Softmax):
 def verdict(problem, theta, method):
     value, gradient = problem.value_and_gradient(theta)
     step = Step(0, problem, problem, None, theta, value, gradient, theta, 0.1)
-    return SpectrumProbe(method=method, top=2).measure(step)["check/product"]
+    readings = SpectrumProbe(method=method, top=2).measure(step)
+    judged = readings["check/product"]
+    assert str(readings["curvature/certainty"]).startswith("of a Hessian that failed check/product, ") != judged.passed
+    return judged
 
 
 @pytest.mark.parametrize(

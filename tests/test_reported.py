@@ -143,6 +143,24 @@ def test_the_summary_tells_nothing_of_before_where_the_last_measurement_knows_le
     assert "stability" not in told
 
 
+@pytest.mark.parametrize("check", ["hvp", "hessian", "product"])
+def test_eigenvalues_of_a_hessian_that_failed_its_check_are_told_as_that(check, tmp_path):
+    known = {"curvature/lambda_1": 1.0, "curvature/rank": 3, "stability/lr_lambda_max": 0.5}
+    for ratio, good in ((2.0, False), (0.5, None)):
+        told = told_of(tmp_path, {f"check/{check}": ratio}, known)
+        for line in ("Hessian", "eigenvalues"):
+            assert told[line].figures.endswith(", of a Hessian that failed its check") is (good is False)
+            assert told[line].good is good
+        assert ("says nothing" in told["stability"].figures) is (good is False)
+
+
+def test_the_summary_says_at_how_many_steps_the_ceiling_met_an_interval_that_was_carried(tmp_path):
+    run = launch.train({**TINY, "steps": 5, "probes": {"spectrum": {"every": 3}, "ceiling": {}}}, runs=tmp_path)
+    told = {line.what: line.figures for line in summarize(run.path, run.folder.status(), run.metrics.rows)}
+    said = "judged 6 times, 3 of them by a λ₁ measured there and the rest by its interval as it was carried; at worst 0"
+    assert said in told["λ₁ against its ceilings"]
+
+
 def test_steps_that_explode_are_not_called_stable(tmp_path):
     run = launch.train({**TINY, "steps": 4, "optimizer": {"kind": "sgd", "lr": 1e300}}, runs=tmp_path)
     told = {line.what: line.figures for line in summarize(run.path, run.folder.status(), run.metrics.rows)}

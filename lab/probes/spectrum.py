@@ -10,7 +10,8 @@ intervals are moved by the exponential bound, for next to nothing. `every: auto`
 than `tolerance`, relative to the largest eigenvalue.
 
 What rounding hides has no number: where an eigenvalue is within rounding of zero that no flat direction accounts for,
-the smallest ones, the condition and the determinant are not known, and the rank is at least what is said.
+the smallest ones, the condition and the determinant are not known, and the rank is at least what is said. What a flat
+direction accounts for is 0.
 
 `curvature/effective_rank` is tr H/λ₁, how many directions as curved as the first would make up the trace (Koltchinskii
 & Lounici, Bernoulli 23, 2017); `curvature/log_determinant` is that of H on its range, and known with all eigenvalues.
@@ -136,7 +137,12 @@ class SpectrumProbe(Probe):
         if problem.model.is_product and way.method != "dual":
             searched = way.method == "krylov"
             verdict = judge(curvature if searched else curvature.in_double, not searched, step.seed, step.t)
-            readings |= {"check/product": verdict} if verdict else {}
+            if verdict is not None:
+                readings["check/product"] = verdict
+                if not verdict.passed:
+                    readings["curvature/certainty"] = (
+                        f"of a Hessian that failed check/product, {readings['curvature/certainty']}"
+                    )
         known = "curvature/lambda_1" in readings
         if known and float(found.values[0]) > 0:
             readings["curvature/effective_rank"] = curvature.trace / float(found.values[0])
@@ -171,9 +177,9 @@ class SpectrumProbe(Probe):
             readings |= {"curvature/condition": found.condition, "curvature/log_determinant": found.log_determinant}
         if enclosure.width <= self.tolerance:
             readings |= _numbered("lambda", found.values[:k])
-            if told:
-                readings |= {"curvature/lambda_min": float(found.values[-1])}
-                readings |= _numbered("bottom", found.values.flip(0)[: self.bottom])
+            if told:  # what is not told from zero is zero, as flat directions are
+                smallest = torch.where(found.values.abs() > found.radius, found.values, 0.0).flip(0)
+                readings |= {"curvature/lambda_min": float(smallest[0])} | _numbered("bottom", smallest[: self.bottom])
         else:
             readings["curvature/certainty"] = (
                 f"not known to {self.tolerance:g} of the largest eigenvalue: rounding may move each by "
