@@ -33,7 +33,7 @@ errors stability pairs written spectrum pytest_plugin verb launcher arithmetic.n
 report.chart report.plot study.table
 files seeds verbs inputs oracle curvature.ritz record catalog sheet picture.palette study.expression
 curvature.bounds curvature.krylov csvfile derivation arithmetic.formula arithmetic.differences bench.template
-bench.conduct events.frame events.server picture.canvas
+bench.conduct bench.raised events.frame events.server picture.canvas
 dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary picture.counts study.metrics
 datasets losses models problem board arithmetic.tape preparation.split preparation.recipe events.writer launchers
 rounding optimizer loop arithmetic.exact preparation.data spread study.crew study.display study.worker curvature.density
@@ -42,7 +42,7 @@ curvature.structure curvature.coordinates curvature.between curvature.forms mist
 curvature.plan curvature.coarse mistakes
 curvature.search doctor
 curvature.tracking
-bench.trial bench.routes bench.discern
+bench.trial bench.routes bench.discern bench.sayings
 bench.perturbed
 bench.judge
 bench.sighting bench.backward

@@ -25,27 +25,6 @@ def test_hessian_by_pairs_of_classes_is_the_hessian(loss, D, rng):
         assert bool(((known.whole(entries, z.shape[1]) - H).abs() <= slack * size).all())
 
 
-def test_what_is_known_off_the_diagonal_is_never_positive(loss, rng):
-    for z, y in loss.examples(rng):
-        entries = loss.off_diagonal(z, y)
-        assert entries is None or bool((entries <= 0).all())
-
-
-def test_what_is_wanted_at_some_logits_together_is_what_it_is_alone(loss, rng):
-    for z, y in loss.examples(rng):
-        local, (N, K) = loss.local(z, y), z.shape
-        h, mu, H = loss.diagonal(z, y), loss.predicted(z, y), loss.hessian(z, y)
-        slack = (8 + K + 2 * float(z.abs().max())) * torch.finfo(z.dtype).eps
-        assert torch.allclose(local.trace, h.sum(dim=1), rtol=2 * slack, atol=1e-300)
-        assert torch.allclose(local.size, (h.abs() + mu.abs()).sum(dim=1), rtol=2 * slack, atol=1e-300)
-        U = torch.randn(N, K, 3, generator=rng, dtype=z.dtype)
-        assert torch.allclose(local.product(U.clone()), H @ U, rtol=1e-11, atol=1e-14)
-        if local.entries is not None:
-            k, l = torch.triu_indices(K, K, 1)
-            root = (h[:, k] * h[:, l]).sqrt()
-            assert bool(((local.entries - H[:, k, l]).abs() <= slack * root + 1e-300).all())
-
-
 @pytest.mark.parametrize("written", ["hvp", "hessian", "diagonal", "predicted", "hessian_map", "off_diagonal"])
 def test_what_a_subclass_writes_anew_is_not_undone_by_what_it_inherits(written, rng):
     def twice(self, z, y, *more):

@@ -15,7 +15,8 @@ import torch
 from torch import Generator, Tensor
 
 from lab import inputs, oracle
-from lab.bench.judge import Subject, place
+from lab.bench.judge import Subject
+from lab.bench.raised import place
 from lab.errors import RAISED, InputError
 
 Examples = Callable[[Generator], Iterator[Any]]

@@ -9,11 +9,9 @@ The truth is the derivative of `reference`; where a derivation offers none, of `
 
 import inspect
 import math
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +20,8 @@ from torch import Generator, Tensor
 from lab import inputs
 from lab.arithmetic import exact
 from lab.arithmetic.truth import DIRECTED, Point, Truth, exactly
-from lab.bench import conduct, trial
+from lab.bench import conduct, sayings, trial
+from lab.bench.raised import place
 from lab.bench.routes import Routes
 from lab.bench.trial import Trial
 from lab.derivation import Derivation
@@ -123,8 +122,9 @@ def _short_for(name: str, kind: type[Derivation]) -> str:
 
 
 def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int = SEED) -> Iterator[Verdict]:
-    """Yield the verdict on each claim in each precision: the worst over all examples."""
+    """Yield the verdict on each claim in each precision: the worst over all examples; and on what a loss says."""
     presentable(subject)
+    right = True
     for dtype in dtypes:
         trials: dict[str, list[Trial]] = {what: [] for what in subject.claims}
         rng = torch.Generator().manual_seed(seed)
@@ -133,7 +133,13 @@ def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int
             for what, tried in _tried(subject, point, directions):
                 trials[what].append(tried)
         for found in filter(None, trials.values()):
-            yield _diagnosed(sorted(found, key=_badness, reverse=True))
+            verdict = _diagnosed(sorted(found, key=_badness, reverse=True))
+            right = right and verdict.passed
+            yield verdict
+    if subject.loss is not None and right:  # of what is said of a derivative that is wrong there is nothing to say
+        rng = torch.Generator().manual_seed(seed)
+        given = [point.args[:2] for dtype in dtypes for point in points(subject, dtype, rng)]
+        yield from sayings.verdicts(subject.loss, given, rng)
 
 
 def points(subject: Subject, dtype: torch.dtype, rng: Generator) -> Iterator[Point]:
@@ -277,16 +283,6 @@ def _raised(what: str, point: Point, error: BaseException) -> Verdict:
     note = str(error) if isinstance(error, conduct.MisconductError) else place(error)
     dtype = str(point.x.dtype).removeprefix("torch.")
     return Verdict(what, what, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, dtype, note)
-
-
-def place(error: BaseException) -> str:
-    """What was raised and where in the user's own lines: "raises my_loss.py:12: TypeError: …"."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/torch/" not in f.filename]
-    here = Path(__file__).parents[1]
-    ours = (here / "bench", here / "arithmetic", here / "oracle.py")
-    theirs = [f for f in frames if not {Path(f.filename), Path(f.filename).parent}.intersection(ours)]
-    at = f"{theirs[-1].filename}:{theirs[-1].lineno}: " if theirs else ""
-    return f"raises {at}{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _badness(tried: Trial) -> tuple[int, float, float]:

@@ -13,6 +13,7 @@ import torch
 from lab import oracle
 from lab.bench import backward, judge
 from lab.bench.judge import Subject
+from lab.bench.raised import place
 from lab.derivation import Derivation
 from lab.errors import RAISED, InputError, unread
 
@@ -117,7 +118,7 @@ def _made(kind: type[Any], path: Path, line: int) -> Any:
             f"one at the top level of the file: mine = {kind.__name__}(…)"
         ) from None
     except RAISED as error:
-        raise InputError(f"{path}:{line}: {kind.__name__} cannot be made: it {judge.place(error)}") from None
+        raise InputError(f"{path}:{line}: {kind.__name__} cannot be made: it {place(error)}") from None
 
 
 def _line(kind: type[Any]) -> int:

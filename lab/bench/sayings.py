@@ -1,0 +1,309 @@
+"""What a loss says of itself beside its derivatives: other ways to its Hessian, and facts that proofs rest on.
+
+Bounds on rounding, on decrease and on eigenvalues are made of these, and a run looks at few of them. Each is held, at
+the loss's own examples, against its `hessian` h, which is judged by itself. With c = 8 + K + 2 max|z| of a row, as the
+contract of `Loss` has it, rounding takes apart
+
+    two h_kl          by e_kl = 2 c u √(h_kk h_ll), and what is summed or multiplied to make one by twice that
+    two products hU   by 4 c u r_k Σ_l r_l |U_l|, r² = h_kk + |μ_k|
+    two ℓ, two ∇ℓ     by 2 c u (1 + |ℓ|) and, as ∇ℓ = μ − r, 2 c u (|μ| + |r|)
+
+and an eigenvalue of h by ‖e‖ (Weyl). An inequality is refuted by what breaks it by more than that. What holds at all
+examples is not proved by them: how near they come to what is said to be the most, is told.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Generator, Tensor
+
+from lab.bench.raised import place
+from lab.errors import RAISED
+from lab.loss import Loss
+from lab.referee import Verdict, Who
+
+MOVES = (0.1, 1.0, 3.0)  # how far logits are moved, to see how fast the Hessian changes
+
+
+@dataclass(frozen=True)
+class Here:
+    """A loss at an example's logits z (N, K) and targets y."""
+
+    loss: Loss
+    z: Tensor
+    y: Tensor
+    rng: Generator
+
+    @cached_property
+    def h(self) -> Tensor:
+        """(N, K, K)."""
+        return self.loss.hessian(self.z, self.y)
+
+    @cached_property
+    def units(self) -> Tensor:
+        """2 c u of each row, (N, 1)."""
+        c: Tensor = 8 + self.z.shape[1] + 2 * self.z.abs().amax(dim=1, keepdim=True)
+        return c * torch.finfo(self.z.dtype).eps
+
+    @cached_property
+    def apart(self) -> Tensor:
+        """e, (N, K, K); what is below the smallest normal number may be lost."""
+        root = self.h.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
+        return self.units[:, :, None] * root[:, :, None] * root[:, None, :] + 4 * torch.finfo(self.z.dtype).tiny
+
+    @cached_property
+    def norm(self) -> Tensor:
+        """‖e‖ at most, (N,)."""
+        norms: Tensor = torch.linalg.matrix_norm(self.apart)
+        return norms
+
+    @cached_property
+    def parts(self) -> Tensor:
+        """|μ| + |r|, (N, K)."""
+        return self.loss.predicted(self.z, self.y).abs() + self.loss.subtracted(self.z, self.y).abs()
+
+    @cached_property
+    def largest(self) -> Tensor:
+        """λ₁(h), (N,)."""
+        found: Tensor = torch.linalg.eigvalsh(self.h.double())[:, -1].to(self.z)
+        return found
+
+    def product_apart(self, U: Tensor) -> Tensor:
+        """How far two products h U (N, K, m) may be apart."""
+        root = (self.h.diagonal(dim1=1, dim2=2).abs() + self.loss.predicted(self.z, self.y).abs()).sqrt()[:, :, None]
+        return 2 * self.units[:, :, None] * root * (root * U.abs()).sum(dim=1, keepdim=True) + self._tiny
+
+    @property
+    def _tiny(self) -> float:
+        return 4 * self.z.shape[1] * torch.finfo(self.z.dtype).tiny
+
+    def random(self, *shape: int) -> Tensor:
+        """Normal numbers."""
+        return torch.randn(*shape, generator=self.rng, dtype=torch.float64).to(self.z)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is said and what is so, in tensors of one shape; by how much that is too far apart, and what rounding is.
+
+    Of what is said to be the most, `share` says how much is there; 0 where nothing is said to be that.
+    """
+
+    tensor: str
+    said: Tensor
+    found: Tensor
+    excess: Tensor
+    rounding: Tensor
+    share: float = 0.0
+
+    @property
+    def ratios(self) -> Tensor:
+        """The excess in units of rounding, flat; ∞ where it is no number, or there is none to be."""
+        ratios = torch.where(self.excess == 0, 0.0, self.excess / self.rounding)
+        return ratios.nan_to_num(nan=math.inf, posinf=math.inf).reshape(-1)
+
+
+Saying = Callable[[Here], Iterator[Seen]]
+
+
+def _equal(tensor: str, said: Tensor, found: Tensor, rounding: Tensor) -> Seen:
+    return Seen(tensor, said, found, (said - found).abs(), rounding.expand_as(found))
+
+
+def _at_most(tensor: str, said: Tensor, found: Tensor, rounding: Tensor, share: float | None = None) -> Seen:
+    said, above = said.expand_as(found), torch.where(said > 0, found / said, 0.0)
+    nearest = float(above.max()) if share is None and above.numel() else share or 0.0
+    return Seen(tensor, said, found, (found - said).clamp(min=0), rounding.expand_as(found), nearest)
+
+
+def value_and_gradient(here: Here) -> Iterator[Seen]:
+    """The two in one are the two."""
+    value, gradient = here.loss.value_and_gradient(here.z, here.y)
+    one = here.loss.value(here.z, here.y)
+    yield _equal("value", value, one, here.units[:, 0] * (1 + one.abs()))
+    yield _equal("gradient", gradient, here.loss.gradient(here.z, here.y), here.units * here.parts)
+
+
+def predicted(here: Here) -> Iterator[Seen]:
+    """∇ℓ = μ − r."""
+    apart = here.loss.predicted(here.z, here.y) - here.loss.subtracted(here.z, here.y)
+    yield _equal("predicted − subtracted", apart, here.loss.gradient(here.z, here.y), here.units * here.parts)
+
+
+def off_diagonal(here: Here) -> Iterator[Seen]:
+    """h_kl for k < l, none of them positive, and h1 = 0."""
+    entries = here.loss.off_diagonal(here.z, here.y)
+    if entries is not None:
+        yield from _entries(here, entries)
+
+
+def _entries(here: Here, entries: Tensor) -> Iterator[Seen]:
+    k, l = torch.triu_indices(here.z.shape[1], here.z.shape[1], 1, device=here.z.device)
+    yield _equal("entries", entries, here.h[:, k, l], here.apart[:, k, l])
+    yield _at_most("entries", torch.zeros_like(entries), entries, torch.zeros_like(entries))
+    yield _equal("h1", torch.zeros_like(here.z), here.h.sum(dim=2), here.apart.sum(dim=2))
+
+
+def hessian_map(here: Here) -> Iterator[Seen]:
+    """U ↦ h U."""
+    U = here.random(*here.z.shape, 3)
+    yield _equal("h U", here.loss.hessian_map(here.z, here.y)(U.clone()), here.h @ U, here.product_apart(U))
+
+
+def local(here: Here) -> Iterator[Seen]:
+    """Product, trace, size and entries, worked out together."""
+    found, U = here.loss.local(here.z, here.y), here.random(*here.z.shape, 3)
+    yield _equal("product", found.product(U.clone()), here.h @ U, here.product_apart(U))
+    h, mu = here.h.diagonal(dim1=1, dim2=2), here.loss.predicted(here.z, here.y)
+    rounding = here.apart.diagonal(dim1=1, dim2=2).sum(dim=1)
+    yield _equal("trace", found.trace, h.sum(dim=1), 2 * rounding)
+    sizes = 2 * here.units[:, 0] * mu.abs().sum(dim=1)
+    yield _equal("size", found.size, (h.abs() + mu.abs()).sum(dim=1), 2 * rounding + sizes)
+    if found.entries is not None:
+        yield from _entries(here, found.entries)
+
+
+def factor(here: Here) -> Iterator[Seen]:
+    """F Fᵀ = h."""
+    F = here.loss.factor(here.z, here.y)
+    yield _equal("F Fᵀ", F @ F.mT, here.h, 2 * here.apart)
+
+
+def ignores_shift(here: Here) -> Iterator[Seen]:
+    """h1 = 0."""
+    yield _equal("h1", torch.zeros_like(here.z), here.h.sum(dim=2), here.apart.sum(dim=2))
+
+
+def flat(here: Here) -> Iterator[Seen]:
+    """So many eigenvalues of every h are 0."""
+    count = here.loss.flat(here.z.shape[1])[0]
+    least = torch.linalg.eigvalsh(here.h.double())[:, :count].abs().to(here.z)
+    yield _equal(
+        "eigenvalues", torch.zeros_like(least), least, here.norm[:, None] + 4 * here.units * here.largest[:, None]
+    )
+
+
+def self_bound(here: Here) -> Iterator[Seen]:
+    """λ₁(h) ≤ a ℓ."""
+    value, a = here.loss.value(here.z, here.y), float(here.loss.self_bound or 0.0)
+    yield _at_most("λ₁(h)", a * value, here.largest, here.norm + a * here.units[:, 0] * (1 + value.abs()))
+
+
+def peak(here: Here) -> Iterator[Seen]:
+    """h(z) ⪯ c max diag h(0)."""
+    c = here.loss.peak(here.z.shape[1])
+    if c is not None:
+        most = c * here.loss.diagonal(torch.zeros_like(here.z), here.y).amax(dim=1)
+        yield _at_most("λ₁(h)", most, here.largest, here.norm + here.units[:, 0] * most)
+
+
+def self_concordance(here: Here) -> Iterator[Seen]:
+    """e^{−δ} h(z) ⪯ h(z + v) ⪯ e^δ h(z), δ = M max|v|, or M (max v − min v)/2 where a shift is ignored."""
+    yield from _changes(here, lambda v: Loss.drift(here.loss, v))
+
+
+def drift(here: Here) -> Iterator[Seen]:
+    """The same with the loss's own δ(v), which is a seminorm, at most c ‖v‖, and no more than M makes it."""
+    yield from _changes(here, here.loss.drift)
+    v, w = here.random(*here.z.shape), here.random(*here.z.shape)
+    of_v, of_w, eps = here.loss.drift(v), here.loss.drift(w), 8 * here.z.shape[1] * torch.finfo(here.z.dtype).eps
+    size = torch.linalg.vector_norm(v, dim=1)
+    yield _at_most("δ(v + w)", of_v + of_w, here.loss.drift(v + w), eps * (of_v + of_w + size))
+    yield _equal("δ(−2v)", 2 * of_v, here.loss.drift(-2 * v), eps * (of_v + size))
+    yield _at_most("δ(v)", Loss.drift(here.loss, v), of_v, eps * (of_v + size))
+    yield _at_most("δ(v)", here.loss.drift_norm * size, of_v, eps * (of_v + size))
+
+
+def _changes(here: Here, drift: Callable[[Tensor], Tensor]) -> Iterator[Seen]:
+    """uᵀhu before and after a move of the logits, each at most e^δ times the other."""
+    N, K = here.z.shape
+    axes = torch.eye(K, dtype=here.z.dtype, device=here.z.device)
+    U = torch.cat([here.random(N, K, 2), axes.expand(N, K, K)], dim=2)
+    for size in MOVES:
+        for v in (here.random(N, K), axes[0].expand(N, K), -axes[0].expand(N, K)):
+            there = Here(here.loss, here.z + size * v, here.y, here.rng)
+            delta = drift(size * v)[:, None]
+            before, after = ((U * (each.h @ U)).sum(dim=1) for each in (here, there))
+            lost = [(U.abs() * (each.apart @ U.abs())).sum(dim=1) for each in (here, there)]
+            for a, b, (of_a, of_b) in ((before, after, lost), (after, before, lost[::-1])):
+                most, slack = a * delta.exp(), here.units * (1 + delta)
+                told = (a > 1e3 * of_a) & (b > 1e3 * of_b) & (delta > 0)
+                share = float(torch.where(told, (b / a).log() / delta, 0.0).max())
+                yield _at_most("uᵀh(z + v)u", most, b, of_b + delta.exp() * of_a + slack * most.abs(), share)
+
+
+def divisor(here: Here) -> Iterator[Seen]:
+    """What the rows' values are divided by makes torch's own mean, or sum."""
+    if here.loss.reduction != "none":
+        ours, torchs = here.loss.reduced(here.z, here.y), here.loss.reduced_reference(here.z, here.y)
+        whole = (1 + here.loss.value(here.z, here.y).abs()).sum() / here.loss.divisor(here.y)
+        units = float(here.units.max()) + 2 * len(here.z) * torch.finfo(here.z.dtype).eps
+        yield _equal("reduced", ours, torchs, units * whole)
+
+
+SAYINGS: dict[str, Saying] = {
+    each.__name__: each
+    for each in (
+        value_and_gradient,
+        predicted,
+        divisor,
+        off_diagonal,
+        hessian_map,
+        local,
+        factor,
+        self_concordance,
+        drift,
+        self_bound,
+        peak,
+        ignores_shift,
+        flat,
+    )
+}
+WRITTEN = {"predicted": ("predicted", "subtracted"), "divisor": ("divisor", "mass", "reduced_reference")}
+
+
+def said(loss: Loss) -> tuple[str, ...]:
+    """What a loss says of itself: what its class writes, and facts that are there."""
+    K = 3  # any number of classes but the smallest ones
+
+    def says(name: str) -> bool:
+        if name == "self_concordance":
+            return True
+        if name in ("ignores_shift", "self_bound"):
+            return bool(getattr(loss, name))
+        if name == "flat":
+            return loss.flat(K)[0] > 0
+        return any(getattr(type(loss), each) is not getattr(Loss, each) for each in WRITTEN.get(name, (name,)))
+
+    return tuple(name for name in SAYINGS if says(name))
+
+
+def verdicts(loss: Loss, examples: Sequence[tuple[Tensor, Tensor]], rng: Generator) -> Iterator[Verdict]:
+    """Yield the verdict on each saying: the worst over all examples."""
+    for name in said(loss):
+        try:
+            seen = [each for z, y in examples if z.numel() for each in SAYINGS[name](Here(loss, z, y, rng))]
+        except RAISED as error:
+            yield Verdict(name, name, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, "float64", place(error))
+            continue
+        if seen:
+            yield _worst(name, seen)
+
+
+def _worst(name: str, seen: Sequence[Seen]) -> Verdict:
+    """The verdict on a saying, at the entry where it is farthest from being so."""
+    largest = [float(each.ratios.max()) if each.ratios.numel() else 0.0 for each in seen]
+    worst = seen[largest.index(max(largest))]
+    ratio, dtype = max(largest), str(worst.found.dtype).removeprefix("torch.")
+    if not worst.found.numel():
+        return Verdict(name, name, 0.0, (), 0.0, 0.0, 0.0, Who.NOBODY, dtype)
+    at = int(worst.ratios.argmax())
+    where = tuple(int(i) for i in torch.unravel_index(torch.tensor(at), worst.found.shape))
+    ours, truth, bound = (float(each.reshape(-1)[at]) for each in (worst.said, worst.found, worst.rounding))
+    share = max(each.share for each in seen)
+    note = f"the examples come to {share:.2g} of what it allows" if share and ratio <= 1 else ""
+    who = Who.OURS if ratio > 1 else Who.NOBODY
+    return Verdict(name, worst.tensor, ratio, where, ours, truth, bound, who, dtype, note)

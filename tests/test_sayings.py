@@ -1,0 +1,137 @@
+"""What a loss says of itself is held against its Hessian, and what is false of it is seen."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from test_losses import LOSSES
+
+from lab.bench import judge, sayings
+from lab.losses.sigmoid import Sigmoid
+from lab.losses.softmax import Softmax
+from lab.referee import Who
+
+
+def examples(loss, rng, dtype=torch.float64):
+    return [(z.to(dtype), y.to(dtype) if y.is_floating_point() else y) for z, y in loss.examples(rng)]
+
+
+def wrong(loss, rng, dtype=torch.float64) -> set[str]:
+    return {each.what for each in sayings.verdicts(loss, examples(loss, rng, dtype), rng) if not each.passed}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+def test_all_that_the_labs_losses_say_of_themselves_is_so(loss, dtype, rng):
+    found = list(sayings.verdicts(loss, examples(loss, rng, dtype), rng))
+    assert {each.what for each in found} == set(sayings.said(loss))
+    assert [str(each) for each in found if not each.passed] == []
+    assert all(each.who is Who.NOBODY for each in found)
+
+
+def test_bounds_are_near_to_what_there_is(rng):
+    for loss in (Sigmoid(), Softmax()):
+        said = {each.what: each.note for each in sayings.verdicts(loss, examples(loss, rng), rng)}
+        for name in ("self_concordance", "self_bound", "peak"):
+            share = float(said[name].split()[4])
+            assert 0.9 <= share <= 1
+
+
+def changed(kind, name, change):
+    """A loss that says another thing under one name, and the rest as its parent does."""
+    parents = getattr(kind, name)
+    if not callable(parents):
+        return type("Mine", (kind,), {name: change(parents)})()
+
+    def method(self, *given):
+        return change(parents(self, *given))
+
+    mine = type("Mine", (kind,), {name: method})
+    if name in ("hessian_map", "off_diagonal", "predicted", "subtracted"):
+        mine.local = kind.local  # which a class that writes these anew works out of them
+    if name == "value_and_gradient":  # which both make use of
+        mine.value, mine.gradient = (
+            lambda self, z, y, of=of: getattr(kind(), of)(z, y) for of in ("value", "gradient")
+        )
+    if name == "off_diagonal":
+        mine.hessian = lambda self, z, y: kind().hessian(z, y)
+    return mine()
+
+
+PLANTED = [
+    (Sigmoid, "value_and_gradient", lambda both: (both[0], 1.001 * both[1]), {"value_and_gradient"}),
+    (Sigmoid, "value_and_gradient", lambda both: (both[0] + 1e-6, both[1]), {"value_and_gradient"}),
+    (Softmax, "subtracted", lambda r: 0.99 * r, {"predicted"}),
+    (Softmax, "mass", lambda D: D + 1, {"divisor"}),
+    (Softmax, "off_diagonal", lambda h: 1.0001 * h, {"off_diagonal"}),
+    (Softmax, "hessian_map", lambda f: lambda U: 1.0001 * f(U), {"hessian_map"}),
+    (Softmax, "local", lambda known: replace(known, trace=0.999 * known.trace), {"local"}),
+    (Softmax, "local", lambda known: replace(known, size=0.9 * known.size), {"local"}),
+    (Softmax, "local", lambda known: replace(known, entries=0.999 * known.entries), {"local"}),
+    (Softmax, "local", lambda known: replace(known, product=lambda U: 0.999 * known.product(U)), {"local"}),
+    (Softmax, "factor", lambda F: 1.001 * F, {"factor"}),
+    (Sigmoid, "factor", lambda F: -F.flip(1), {"factor"}),
+    (Softmax, "self_concordance", lambda M: 0.9 * M, {"self_concordance"}),
+    (Sigmoid, "self_concordance", lambda M: 0.9 * M, {"self_concordance"}),
+    (Softmax, "self_bound", lambda a: 0.9 * a, {"self_bound"}),
+    (Sigmoid, "self_bound", lambda a: 0.9 * a, {"self_bound"}),
+    (Softmax, "peak", lambda c: 0.9 * c, {"peak"}),
+    (Sigmoid, "peak", lambda c: 0.9 * c, {"peak"}),
+    (Softmax, "flat", lambda told: (2, "more than it is"), {"flat"}),
+    (Sigmoid, "ignores_shift", lambda told: True, {"ignores_shift", "self_concordance"}),
+    (Softmax, "drift", lambda delta: 0.9 * delta, {"drift"}),
+    (Softmax, "drift", lambda delta: 1.1 * delta, {"drift"}),
+    (Softmax, "drift", lambda delta: delta.square() / 8, {"drift"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "change", "seen"), PLANTED, ids=[f"{p[0].__name__}-{p[1]}" for p in PLANTED])
+def test_what_is_false_of_a_loss_is_seen_and_nothing_else(kind, name, change, seen, rng):
+    assert wrong(changed(kind, name, change), rng) == seen
+
+
+class SquaredHinge(Sigmoid):
+    """Of margins z: (1 − z)²/2 below 1, whose second derivative jumps."""
+
+    def hessian(self, z, y):
+        return torch.diag_embed((z < 1).to(z.dtype))
+
+
+class Faster(Sigmoid):
+    """A logistic loss of 2z, which says of itself what is true of that of z."""
+
+    def hessian(self, z, y):
+        return 4 * super().hessian(2 * z, y)
+
+
+@pytest.mark.parametrize("kind", [SquaredHinge, Faster])
+def test_a_hessian_that_jumps_or_changes_faster_is_seen(kind, rng):
+    assert "self_concordance" in wrong(kind(), rng)
+
+
+def test_what_raises_is_told_with_its_place_and_the_rest_is_judged(rng):
+    class Broken(Softmax):
+        def factor(self, z, y):
+            raise RuntimeError("no factor")
+
+    found = {each.what: each for each in sayings.verdicts(Broken(), examples(Broken(), rng), rng)}
+    assert not found["factor"].passed
+    assert "test_sayings.py" in found["factor"].note
+    assert "RuntimeError: no factor" in found["factor"].note
+    assert found["local"].passed
+
+
+def test_a_check_of_a_loss_judges_what_it_says_unless_a_derivative_is_wrong():
+    class Hasty(Sigmoid):
+        self_concordance = 0.5
+
+    class Flipped(Hasty):
+        def gradient(self, z, y):
+            return -super().gradient(z, y)
+
+    def refused(kind):
+        return {each.what for each in judge.check(kind, dtypes=(torch.float64,)) if not each.passed}
+
+    assert refused(Sigmoid) == set()
+    assert refused(Hasty) == {"self_concordance"}
+    assert refused(Flipped) == {"gradient"}
