@@ -223,7 +223,7 @@ class Loss(Derivation):
         """Return h at these logits as `Local` has it; a loss whose parts share work overrides it.
 
         Each entry h_kl is exact to (8 + K + 2 max|z|) u √(h_kk h_ll), and no more than that is asked for here. Proved
-        eigenvalues rest on it: `lab check` holds it to `hessian`, and a run what it makes of it to `hvp` (check/product).
+        eigenvalues rest on it: `lab check` holds it to `hessian`, and a run what comes of it to `hvp` (check/product).
         """
         h, mu = self.diagonal(z, y), self.predicted(z, y)
         entries = self.off_diagonal(z, y) if self._by_entries and Pairs.kept(z) else None

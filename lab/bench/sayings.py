@@ -120,7 +120,7 @@ def _at_most(tensor: str, said: Tensor, found: Tensor, rounding: Tensor, share: 
 
 
 def value_and_gradient(here: Here) -> Iterator[Seen]:
-    """The two in one are the two."""
+    """The two in one are `value` and `gradient`."""
     value, gradient = here.loss.value_and_gradient(here.z, here.y)
     one = here.loss.value(here.z, here.y)
     yield _equal("value", value, one, here.units[:, 0] * (1 + one.abs()))
@@ -134,7 +134,7 @@ def predicted(here: Here) -> Iterator[Seen]:
 
 
 def off_diagonal(here: Here) -> Iterator[Seen]:
-    """h_kl for k < l, none of them positive, and h1 = 0."""
+    """These are h_kl for k < l, none positive, and h1 = 0."""
     entries = here.loss.off_diagonal(here.z, here.y)
     if entries is not None:
         yield from _entries(here, entries)
@@ -148,13 +148,13 @@ def _entries(here: Here, entries: Tensor) -> Iterator[Seen]:
 
 
 def hessian_map(here: Here) -> Iterator[Seen]:
-    """U ↦ h U."""
+    """This maps U to h U."""
     U = here.random(*here.z.shape, 3)
     yield _equal("h U", here.loss.hessian_map(here.z, here.y)(U.clone()), here.h @ U, here.product_apart(U))
 
 
 def local(here: Here) -> Iterator[Seen]:
-    """Product, trace, size and entries, worked out together."""
+    """These are h's product, trace, size and entries."""
     found, U = here.loss.local(here.z, here.y), here.random(*here.z.shape, 3)
     yield _equal("product", found.product(U.clone()), here.h @ U, here.product_apart(U))
     h, mu = here.h.diagonal(dim1=1, dim2=2), here.loss.predicted(here.z, here.y)
@@ -178,7 +178,7 @@ def ignores_shift(here: Here) -> Iterator[Seen]:
 
 
 def flat(here: Here) -> Iterator[Seen]:
-    """So many eigenvalues of every h are 0."""
+    """As many eigenvalues of every h are 0 as that."""
     count = here.loss.flat(here.z.shape[1])[0]
     least = torch.linalg.eigvalsh(here.h.double())[:, :count].abs().to(here.z)
     yield _equal(
@@ -206,7 +206,7 @@ def self_concordance(here: Here) -> Iterator[Seen]:
 
 
 def drift(here: Here) -> Iterator[Seen]:
-    """The same with the loss's own δ(v), which is a seminorm, at most c ‖v‖, and no more than M makes it."""
+    """e^{−δ} h(z) ⪯ h(z + v) ⪯ e^δ h(z) with δ = drift(v), a seminorm, at most drift_norm ‖v‖ and what M makes it."""
     yield from _changes(here, here.loss.drift)
     v, w = here.random(*here.z.shape), here.random(*here.z.shape)
     of_v, of_w, eps = here.loss.drift(v), here.loss.drift(w), 8 * here.z.shape[1] * torch.finfo(here.z.dtype).eps
@@ -236,7 +236,7 @@ def _changes(here: Here, drift: Callable[[Tensor], Tensor]) -> Iterator[Seen]:
 
 
 def divisor(here: Here) -> Iterator[Seen]:
-    """What the rows' values are divided by makes torch's own mean, or sum."""
+    """This is what torch's own mean, or sum, divides by."""
     if here.loss.reduction != "none":
         ours, torchs = here.loss.reduced(here.z, here.y), here.loss.reduced_reference(here.z, here.y)
         whole = (1 + here.loss.value(here.z, here.y).abs()).sum() / here.loss.divisor(here.y)
@@ -304,6 +304,9 @@ def _worst(name: str, seen: Sequence[Seen]) -> Verdict:
     where = tuple(int(i) for i in torch.unravel_index(torch.tensor(at), worst.found.shape))
     ours, truth, bound = (float(each.reshape(-1)[at]) for each in (worst.said, worst.found, worst.rounding))
     share = max(each.share for each in seen)
-    note = f"the examples come to {share:.2g} of what it allows" if share and ratio <= 1 else ""
+    note = f"the examples come to {share:.2g} of what it allows" if share else ""
+    if ratio > 1:
+        note = f"it is not so that {(SAYINGS[name].__doc__ or '').rstrip('.')}"
+        note += f": {share:.3g} times that is needed at these inputs" if worst.share > 1 else ""
     who = Who.OURS if ratio > 1 else Who.NOBODY
     return Verdict(name, worst.tensor, ratio, where, ours, truth, bound, who, dtype, note)
