@@ -99,6 +99,14 @@ def test_of_many_eigenvalues_lambda_1_alone_has_a_band_and_how_many_are_shown_is
     assert page(18).count('<path class="line') == 16
 
 
+def test_eigenvalues_are_marked_at_the_steps_that_measured_them():
+    rows = [{"step": t, "curvature/lambda_1/lower": 0.5, "curvature/lambda_1/upper": 1.5} for t in range(100)]
+    for t in (0, 60):
+        rows[t]["curvature/lambda_1"] = 1.0
+    marks = re.findall(r"<title>curvature/lambda_1: 1.0 at (\d+)</title>", "".join(run_plots(rows)))
+    assert marks == ["0", "60"]
+
+
 def test_the_page_of_a_sweep_has_a_table_and_the_spread_over_seeds(root, tmp_path, capsys):
     assert main(["report", str(root / "tiny")]) == 0
     page = (root / "tiny" / "report.html").read_text()

@@ -5,7 +5,7 @@ Ito, Color Universal Design, 2008). A log axis is taken where all values are pos
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Literal
@@ -19,7 +19,10 @@ COLOURS = 8
 
 @dataclass(frozen=True)
 class Line:
-    """Values y at steps x, with a band between `lower` and `upper` where given; what is not finite is a gap."""
+    """Values y at steps x, with a band between `lower` and `upper` where given; what is not finite is a gap.
+
+    Points are marked where there are few of them: all, or those at the `known` steps.
+    """
 
     name: str
     x: Sequence[float]
@@ -27,6 +30,7 @@ class Line:
     lower: Sequence[float] | None = None
     upper: Sequence[float] | None = None
     style: Literal["line", "dashed", "dots"] = "line"
+    known: Collection[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def _level(level: Level, scale: _Scale) -> str:
 def _curve(line: Line, scale: _Scale, number: int) -> str:
     points = list(zip(line.x, line.y, strict=True))
     css = f"c{number % COLOURS}"
-    finite = [(x, y) for x, y in points if math.isfinite(y)]
+    finite = [(x, y) for x, y in points if math.isfinite(y) and (line.known is None or x in line.known)]
     if line.style == "dots" or len(finite) < 40:
         dots = "".join(
             f'<circle class="{css}" cx="{scale.x(x):.1f}" cy="{scale.y(y):.1f}" r="2.5"><title>{escape(line.name)}: '

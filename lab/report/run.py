@@ -217,7 +217,8 @@ def _line(rows: Rows, tag: str, name: str | None = None) -> Line:
         measured = [row[tag] for row in known]
         joined = np.interp(_steps(some), _steps(known), measured).tolist() if known else [None] * len(some)
         middles = [inside(row[ends[0]], row[ends[1]], value) for row, value in zip(some, joined, strict=True)]
-        return Line(name or tag, _steps(some), middles, [r[ends[0]] for r in some], [r[ends[1]] for r in some])
+        lower, upper = ([row[end] for row in some] for end in ends)
+        return Line(name or tag, _steps(some), middles, lower, upper, known=_steps(known))
     some = [row for row in rows if isinstance(row.get(tag), int | float)]
     style: Literal["dashed", "line"] = "dashed" if "predicted" in tag else "line"
     return Line(name or tag, _steps(some), [float(row[tag]) for row in some], style=style)
