@@ -9,6 +9,7 @@ from conftest import make_problem
 from test_losses import LOSSES
 
 from lab.losses.softmax import Softmax
+from lab.pairs import KEPT_BYTES, Pairs
 
 
 @pytest.fixture(params=LOSSES.values(), ids=LOSSES.keys())
@@ -98,3 +99,16 @@ def test_a_hessian_that_is_made_of_its_parent_s_is_as_exact(rng):
 def test_a_thousand_classes_have_a_hessian_that_takes_no_more_than_itself():
     H = Softmax().hessian(torch.zeros(1, 1000, dtype=torch.float64), torch.tensor([0]))[0]
     assert torch.allclose(H, torch.eye(1000, dtype=H.dtype) / 1000 - 1e-6, rtol=1e-12, atol=1e-18)
+
+
+def test_entries_are_kept_for_few_classes_and_as_many_rows_as_fit():
+    def kept(rows, classes):
+        return Pairs.kept(torch.empty(rows, classes, dtype=torch.float64, device="meta"))
+
+    rows = KEPT_BYTES // (45 * 8)  # 45 pairs of 10 classes
+    assert kept(rows, 10)
+    assert not kept(rows + 1, 10)
+    assert kept(1, 14)
+    assert not kept(1, 15)
+    z, y = torch.zeros(rows + 1, 10, dtype=torch.float64), torch.zeros(rows + 1, dtype=torch.int64)
+    assert Softmax().local(z, y).entries is None
