@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from pretended import moved, pretending, there
 from torch import Generator, Tensor
 from torch.nn.functional import one_hot
 
@@ -81,6 +82,19 @@ def problem_and_theta(request: pytest.FixtureRequest, rng: Generator) -> tuple[P
         "average": {"loss": "sigmoid", "average": True},
     }
     return make_problem(rng, **kinds[request.param])
+
+
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+
+
+@pytest.fixture(params=["pretended", pytest.param("cuda", marks=CUDA)])
+def elsewhere(request: pytest.FixtureRequest) -> Iterator[Callable[[Any], Any]]:
+    """Takes tensors, problems and experiments to a device that is not the CPU: a real one, and one that says it is."""
+    if request.param == "cuda":
+        yield lambda x: moved(x, lambda each: each.cuda())
+    else:
+        with pretending():
+            yield lambda x: moved(x, there)
 
 
 TINY = {

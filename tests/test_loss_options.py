@@ -239,13 +239,12 @@ def test_a_batch_of_ignored_rows_leaves_the_ridge_alone(rng):
     assert judge_hessian(nothing, theta, nothing.hessian(theta)).passed
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-def test_cuda_gives_what_the_cpu_gives(problem_and_theta):
+def test_another_device_gives_what_the_cpu_gives(problem_and_theta, elsewhere):
     p, theta = problem_and_theta
-    there = replace(p, X=p.X.cuda(), y=p.y.cuda())
+    there, at = elsewhere(p), elsewhere(theta)
     assert there.divisor == p.divisor
     for name in ("value", "gradient", "hessian", "correct"):
-        ours, here = getattr(there, name)(theta.cuda()).cpu(), getattr(p, name)(theta)
+        ours, here = getattr(there, name)(at).cpu(), getattr(p, name)(theta)
         assert torch.allclose(ours, here, rtol=1e-12, atol=1e-15)
 
 

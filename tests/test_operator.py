@@ -288,14 +288,17 @@ def test_no_eigenvalue_is_below_the_floor(rng):
     assert torch.linalg.eigvalsh(held.dense)[0] >= 0.2 - 1e-14
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-def test_cuda_gives_what_the_cpu_gives(problem_and_theta, rng):
+def test_another_device_gives_what_the_cpu_gives(problem_and_theta, elsewhere, rng):
     p, theta = problem_and_theta
-    there = Problem(p.loss, p.model, p.X.cuda(), p.y.cuda(), p.ridge, p.held.cuda())
     V = torch.randn(theta.numel(), 3, generator=rng, dtype=theta.dtype)
-    here, gpu = Curvature(p, theta), Curvature(there, theta.cuda())
-    assert torch.allclose(gpu(V.cuda()).cpu(), here(V), rtol=1e-12, atol=1e-14)
-    assert torch.allclose(gpu.diagonal.cpu(), here.diagonal, rtol=1e-12, atol=1e-14)
+    here, there = Curvature(p, theta), Curvature(elsewhere(p), elsewhere(theta))
+    assert torch.allclose(there(elsewhere(V)).cpu(), here(V), rtol=1e-12, atol=1e-14)
+    assert torch.allclose(there.diagonal.cpu(), here.diagonal, rtol=1e-12, atol=1e-14)
+    assert torch.allclose(there.dense.cpu(), here.dense, rtol=1e-12, atol=1e-14)
+    assert there.trace == pytest.approx(here.trace, rel=1e-12)
+    for form in (forms.frobenius, forms.dual, forms.factor):
+        ours, known = form(there), form(here)
+        assert torch.allclose(torch.as_tensor(ours).cpu(), torch.as_tensor(known), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("columns", [0.0, 1e-6])

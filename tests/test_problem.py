@@ -100,12 +100,11 @@ def test_single_precision_stays_single_precision(rng):
         assert result.dtype == torch.float32
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-def test_cuda_gives_what_the_cpu_gives(problem_and_theta):
+def test_another_device_gives_what_the_cpu_gives(problem_and_theta, elsewhere):
     p, theta = problem_and_theta
-    there = Problem(p.loss, p.model, p.X.cuda(), p.y.cuda(), p.ridge, p.held.cuda())
-    assert torch.allclose(there.gradient(theta.cuda()).cpu(), p.gradient(theta), rtol=1e-12, atol=1e-15)
-    assert torch.allclose(there.hessian(theta.cuda()).cpu(), p.hessian(theta), rtol=1e-12, atol=1e-15)
+    there, at = elsewhere(p), elsewhere(theta)
+    assert torch.allclose(there.gradient(at).cpu(), p.gradient(theta), rtol=1e-12, atol=1e-15)
+    assert torch.allclose(there.hessian(at).cpu(), p.hessian(theta), rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
