@@ -54,6 +54,31 @@ def test_intervals_hold_at_every_step_of_descent_and_are_narrow(loss, ridge, lr,
 
 
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+def test_a_dense_spectrum_that_products_cannot_part_is_proved_by_a_matrix_and_then_at_once(loss, rng):
+    problem, start = make_problem(rng, loss, N=480, D=120, K=5)
+    before = None
+    for theta in descend(problem, start / 3, 3, 0.2):
+        curvature = Curvature(problem, theta)
+        assert not search.Search(curvature, 3, 1e-8, 0).has_matrix  # it is dearer than a search is foreseen to be
+        found = tracking.track(curvature, 3, 1e-8, before)
+        assert (found.settled, found.enclosure.how) == (True, "proved")
+        assert holds(found.enclosure, *truth(curvature))
+        assert before is None or found.products <= 10
+        before = Tracked.of(found.state(), theta)
+
+
+def test_the_narrowest_of_what_was_found_is_kept_and_rounding_ends_a_search(rng):
+    problem, theta = make_problem(rng, "sigmoid", N=480, D=120, K=5)
+    curvature = Curvature(problem, theta)  # logits are so large that 1e-8 cannot be had
+    found = tracking.track(curvature, 3, 1e-8)
+    assert not found.settled
+    assert found.enclosure.how == "proved"
+    assert found.enclosure.width < 1e-7
+    assert holds(found.enclosure, *truth(curvature))
+    assert tracking.track(curvature, 3, 1e-8, found).products <= 60
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("ridge", [0.0, 0.05])
 def test_structure_says_all_at_zero(loss, ridge, rng):
     problem, _ = make_problem(rng, loss, N=90, D=12, K=5, ridge=ridge)

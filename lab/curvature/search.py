@@ -43,6 +43,7 @@ class Found:
     """What an attempt came to: Ritz vectors, a ceiling on all eigenvalues, the first k's enclosure, and its proof.
 
     `others` (P, any number) are further vectors, that H was not applied to, for the next search to start from.
+    `exhausted` says that rounding alone is left of the intervals' width, so that no search makes them narrower.
     """
 
     ritz: Ritz
@@ -50,6 +51,7 @@ class Found:
     enclosure: Enclosure
     majorant: Majorant | None
     others: Tensor | None = None
+    exhausted: bool = False
 
     @property
     def vectors(self) -> Tensor:
@@ -61,7 +63,8 @@ class Found:
 class Search:
     """The search for the k largest eigenvalues of `curvature` to `tolerance`, relative to the largest.
 
-    `again` says that the problem is searched at one θ after another, so that what can be kept of X is worth keeping.
+    `again` says that the problem is searched at one θ after another, so that what can be kept of X is worth keeping;
+    `worth`, how many times the price of a search by products a matrix is worth.
     """
 
     curvature: Curvature
@@ -69,6 +72,11 @@ class Search:
     tolerance: float
     seed: int
     again: bool = True
+    worth: float = 1.0
+
+    def settles(self, found: Found) -> bool:
+        """Whether the intervals are as narrow as was asked for, or as rounding allows."""
+        return found.enclosure.width <= self.tolerance or found.exhausted
 
     def below(self, majorant: Majorant, start: Tensor, ceiling: Ceiling) -> Found | None:
         """By products, under a proof that there is; None where that does not bound what the vectors leave."""
@@ -89,16 +97,16 @@ class Search:
             return found
         ceiling = self._with_trace(ritz, found.ceiling)
         enclosure = certificate.enclose(ritz, ceiling, self.k, majorant.beyond(ritz.vectors, ritz.small.e))
-        return Found(ritz, ceiling, enclosure, majorant)
+        return Found(ritz, ceiling, enclosure, majorant, exhausted=self._exhausted(ritz))
 
     def attempt(self, start: Tensor, ceiling: Ceiling, widest: bool) -> Found:
         """Search until the intervals are narrow, or foreseen to be below a proof, and prove.
 
         A proof is not worth its price where a cluster goes on beyond the block, unless the block is the `widest`.
         """
-        if self._has_matrix and math.isfinite(self._coarse.error):
+        if self.has_matrix and math.isfinite(self._coarse.error):
             start, found = self._by_matrix(start, ceiling)
-            if found is not None and (found.enclosure.width <= self.tolerance or not widest):
+            if found is not None and (self.settles(found) or not widest):
                 return found
         ritz = self._run(start, self._foreseen)
         ceiling = self._with_trace(ritz, ceiling)
@@ -191,7 +199,7 @@ class Search:
         Args: inner V's coordinates in the coarse matrix, where V has nothing else.
         """
         sigma = (high + low) / 2
-        if not self._has_matrix or not high > low:
+        if not self.has_matrix or not high > low:
             return None
         excess = (values.double() - sigma).clamp(min=0) + (high - low) / 4
         for H, error, made in self._matrices():
@@ -229,10 +237,11 @@ class Search:
         return coarse(self.curvature, self.again)
 
     @cached_property
-    def _has_matrix(self) -> bool:
-        """Whether a matrix and its factorisation fit into memory, and cost no more than a search by products does."""
+    def has_matrix(self) -> bool:
+        """Whether a matrix and its factorisation fit into memory, and are worth what they cost."""
         curvature, P = self.curvature, self.curvature.P
         price, search = plan.forming(curvature) + P**3 / 3, plan.searching(curvature, self.k)
         # For a block, and something beyond it.
         enough = Coordinates.of(curvature).order >= 2 * (self.k + plan.GUARDS[0])
-        return enough and plan.memory(curvature.theta.device) / 2 >= 3 * 8 * P * P and price <= search
+        fits = plan.memory(curvature.theta.device) / 2 >= 3 * 8 * P * P
+        return enough and fits and price <= self.worth * search

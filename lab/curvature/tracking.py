@@ -5,7 +5,8 @@ How            0. where all rows share one logit Hessian, as at θ = 0, the stru
                   where it still bounds what the last step's vectors leave, the search goes on by products alone;
                2. where a matrix is affordable it is formed in single precision, searched, and factorised: the vectors
                   found so are examined by products in full, and Cholesky proves what all others are below;
-               3. otherwise the search goes by products alone, and what it leaves is bounded by chance;
+               3. otherwise the search goes by products alone, and what it leaves is bounded by chance; where that does
+                  not do, as where a spectrum is dense, the matrix is worth a few times as much, at later steps at once;
                4. a cluster at the edge of the block, which nothing can part, is met by a wider block.
 Units          with X·2^a, θ·2^−a and ρ·4^a logits are the same to the bit and H is 4^a times as large: an H that, or
                whose squares, would underflow or overflow is followed in such units. Where H overflows in all of them,
@@ -14,7 +15,7 @@ Between        a step that measures nothing has the last enclosure, moved by the
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from lab.curvature import bounds, krylov, plan
 from lab.curvature.bounds import Band, Ceiling, Enclosure, Majorant
 from lab.curvature.coordinates import Coordinates
 from lab.curvature.operator import Curvature
-from lab.curvature.search import Search, highest, most
+from lab.curvature.search import Found, Search, highest, most
 from lab.curvature.structure import shared, uniform_ridge
 
 
@@ -134,7 +135,8 @@ def _track(curvature: Curvature, k: int, tolerance: float, before: Tracked | Non
         return _nothing(curvature, k)
     ceiling = Ceiling(torch.tensor([highest(curvature)], dtype=torch.float64))
     start = curvature.theta.new_zeros(curvature.P, 0)
-    search, found = Search(curvature, k, tolerance, seed, before is not None), None
+    proved = before is not None and before.majorant is not None
+    search, found = Search(curvature, k, tolerance, seed, before is not None, plan.WORTH if proved else 1.0), None
     if before is not None:
         delta, ridge = curvature.log_change(before.theta), uniform_ridge(curvature)
         ceiling = ceiling.meet(before.ceiling.moved(delta, ridge))
@@ -142,17 +144,11 @@ def _track(curvature: Curvature, k: int, tolerance: float, before: Tracked | Non
         proof = None if before.majorant is None else before.majorant.moved(delta, ridge)
         if proof is not None and len(before.values) >= k and proof.rest < float(before.values[k - 1]):
             found = search.below(proof, start, ceiling)
-    room = plan.memory(curvature.theta.device) / 8
     used = 0 if found is None else found.ritz.products
-    for guard in () if found is not None and found.enclosure.width <= tolerance else plan.GUARDS:
-        start = start if found is None else torch.cat([found.vectors, start[:, found.vectors.shape[1] :]], 1)
-        width = min(k + guard, curvature.P)
-        if start.shape[1] < width:
-            start = torch.cat([start, _random(curvature, width - start.shape[1], seed + 1)], dim=1)
-        widest = guard == plan.GUARDS[-1] or width == curvature.P or width * curvature.P * 64 > room
-        found = search.attempt(start[:, :width], ceiling, widest)
-        used += found.ritz.products
-        if found.enclosure.width <= tolerance or widest:
+    for each in () if found is not None and search.settles(found) else _searches(search):
+        found, more = _widened(each, found, start, ceiling, seed)
+        used += more
+        if search.settles(found):
             break
     assert found is not None
     ritz, enclosure = found.ritz, found.enclosure
@@ -160,6 +156,33 @@ def _track(curvature: Curvature, k: int, tolerance: float, before: Tracked | Non
     kept = _ceiling_of(enclosure, found.ceiling)
     settled = enclosure.width <= tolerance
     return Tracked(curvature.theta, values, enclosure, kept, found.vectors, settled, used, found.majorant)
+
+
+def _searches(search: Search) -> Iterator[Search]:
+    """The search and, where it does not settle by products, the same by a matrix that is dearer."""
+    yield search
+    dearer = replace(search, worth=plan.WORTH)
+    if not search.has_matrix and dearer.has_matrix:
+        yield dearer
+
+
+def _widened(search: Search, found: Found | None, start: Tensor, ceiling: Ceiling, seed: int) -> tuple[Found, int]:
+    """The best that a search comes to with a block of k and a few vectors, or of more; and the products it took."""
+    curvature, k, used, best = search.curvature, search.k, 0, found
+    room = plan.memory(curvature.theta.device) / 8
+    for guard in plan.GUARDS:
+        start = start if found is None else torch.cat([found.vectors, start[:, found.vectors.shape[1] :]], 1)
+        width = min(k + guard, curvature.P)
+        if start.shape[1] < width:
+            start = torch.cat([start, _random(curvature, width - start.shape[1], seed + 1)], dim=1)
+        widest = guard == plan.GUARDS[-1] or width == curvature.P or width * curvature.P * 64 > room
+        found = search.attempt(start[:, :width], ceiling, widest)
+        used += found.ritz.products
+        best = found if best is None or found.enclosure.width <= best.enclosure.width else best
+        if search.settles(best) or widest:
+            break
+    assert best is not None
+    return best, used
 
 
 def _nothing(curvature: Curvature, k: int) -> Tracked:
