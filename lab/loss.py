@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from lab import spectrum
 from lab.derivation import Derivation
 from lab.pairs import Pairs
-from lab.written import defined, restore
+from lab.written import defined, rejoin, restore
 
 # What `Loss.local` says together, and what that is made of where it is not written.
 LOCALLY = "gradient", "subtracted", "predicted", "hvp", "hessian", "hessian_map", "diagonal", "off_diagonal"
@@ -72,6 +72,7 @@ class Loss(Derivation):
         """
         super().__init_subclass__(**options)
         cls._by_entries = defined(cls, "off_diagonal") < defined(cls, "hessian")
+        rejoin(cls, "value_and_gradient", "value", "gradient")
         restore(cls, Loss, "hessian_map", "hvp")
         restore(cls, Loss, "local", *LOCALLY)
 

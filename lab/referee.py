@@ -89,6 +89,11 @@ class Verdict:
         values = f"ours {self.ours:.6g}, truth {self.truth:.6g}"
         if not math.isfinite(self.ours):
             return f"{self.what} is not finite at {place}: {values}" + (f"; {self.diagnosis}" if self.diagnosis else "")
+        if math.isnan(self.bound):
+            why = (
+                "what rounding may do to it is made of the loss's hvp, diagonal and gradient, and is not a number there"
+            )
+            return f"{self.what} cannot be judged at {place}: {values}; {why}"
         allowed = f"{self.ratio:.1e} times what rounding allows"
         if self.passed:
             return f"{self.what} agrees with autograd: at worst, at {place}, {allowed}"
@@ -193,4 +198,4 @@ def _dispute(
 def _verdict(tensor: str, dispute: Dispute) -> Verdict:
     """Judge a dispute; a verdict that fails carries it."""
     verdict = compare(dispute.what, tensor, dispute.ours, dispute.truth, dispute.bound)
-    return verdict if verdict.passed else replace(verdict, dispute=dispute)
+    return verdict if verdict.passed or math.isnan(verdict.bound) else replace(verdict, dispute=dispute)

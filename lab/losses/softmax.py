@@ -103,13 +103,17 @@ class Softmax(Loss):
 
     def value(self, z: Tensor, y: Tensor) -> Tensor:
         """ℓ = −Σ r_k log p_k, (N,), to full relative accuracy; z logits (N, K), y class indices or probabilities."""
-        return self.value_and_gradient(z, y)[0]
+        return self._both(z, y)[0]
 
     def gradient(self, z: Tensor, y: Tensor) -> Tensor:
         """∇ℓ = Rp − r, (N, K), in which nothing cancels that need not; z and y as for `value`."""
-        return self.value_and_gradient(z, y)[1]
+        return self._both(z, y)[1]
 
     def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return self._both(z, y)
+
+    def _both(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Value and gradient, for each of the three: who overrides one of them may call another."""
         if y.ndim > 1 or self.label_smoothing:
             return self._shared_value_and_gradient(z, y)
         t, kept = self._labels(y)
@@ -121,9 +125,8 @@ class Softmax(Loss):
         value = torch.log1p(rest + (e_y - 1)) - d_y
         gradient = e.div_(total).scatter_(1, t, -(rest / total))
         R = self._weight_of(t, kept, z)
-        if R is None:
-            return value[:, 0], gradient
-        return torch.where(R == 0, 0.0, R * value)[:, 0], gradient.mul_(R)
+        whole = (value, gradient) if R is None else (torch.where(R == 0, 0.0, R * value), gradient.mul_(R))
+        return whole[0][:, 0], whole[1]
 
     def _shared_value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The same where more than one class has a share r_k: ℓ = −Σ r_k log p_k and ∇ℓ = A − B."""
