@@ -45,6 +45,14 @@ def test_steps_between_measurements_have_intervals(tiny, tmp_path):
         assert math.isfinite(row["curvature/lambda_2/upper"])
 
 
+def test_an_interval_that_long_steps_widen_stays_above_a_ridge_that_leaves_the_intercept_alone(tiny, tmp_path):
+    tiny["optimizer"]["lr"] = 2.0
+    run = trained(tiny | {"ridge": 0.05}, tmp_path, every=40, top=3)
+    carried = [row for row in run.metrics.rows if "curvature/change" in row]
+    assert max(row["curvature/change"] for row in carried) > 10
+    assert min(row["curvature/lambda_3/lower"] for row in carried) == 0.05
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_an_interval_that_long_steps_widen_stays_below_the_trace_and_holds(momentum, tiny, tmp_path):
     tiny["optimizer"] |= {"lr": 2.0, "momentum": momentum}

@@ -114,7 +114,7 @@ def test_an_interval_without_end_is_as_wide_as_can_be():
     moved = Enclosure(one, 2 * one).band.moved(800.0, 0.0)
     assert moved.width == math.inf
     assert moved.below([3.0]).upper == [3.0]
-    assert Band([-math.inf, 0.5], [1.0, 1.0]).above(0.1).lower == [0.1, 0.5]
+    assert Band([-math.inf, 0.5], [1.0, 1.0]).above([0.1, 0.1]).lower == [0.1, 0.5]
 
 
 def test_what_has_not_moved_keeps_its_bounds_to_the_bit():

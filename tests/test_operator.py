@@ -288,6 +288,18 @@ def test_no_eigenvalue_is_below_the_floor(rng):
     assert torch.linalg.eigvalsh(held.dense)[0] >= 0.2 - 1e-14
 
 
+@pytest.mark.parametrize("ridge", [0.0, 0.2])
+def test_as_many_eigenvalues_are_above_the_ridge_as_it_holds_parameters(ridge, rng):
+    p, theta = make_problem(rng, D=4, K=3, ridge=ridge)
+    held = torch.tensor([[1.0], [0.0], [0.5], [1.0]], dtype=torch.float64)
+    curvature = Curvature(Problem(p.loss, p.model, 1e-3 * p.X, p.y, ridge, held), theta)  # the ridge is most of H
+    floors = curvature.floors(20)
+    assert floors == [ridge] * 6 + [ridge / 2] * 3 + [0.0] * 3
+    assert curvature.floors(2) == [ridge] * 2
+    true = torch.linalg.eigvalsh(curvature.dense).flip(0)
+    assert bool((true >= torch.tensor(floors, dtype=torch.float64) - 1e-15).all())
+
+
 def test_another_device_gives_what_the_cpu_gives(problem_and_theta, elsewhere, rng):
     p, theta = problem_and_theta
     V = torch.randn(theta.numel(), 3, generator=rng, dtype=theta.dtype)

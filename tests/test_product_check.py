@@ -46,6 +46,44 @@ def verdict(problem, theta, method):
     return judged
 
 
+class WrongTrace(Softmax):
+    def local(self, z, y):
+        known = super().local(z, y)
+        return replace(known, trace=known.trace / 2)
+
+
+class WrongSize(Softmax):
+    def local(self, z, y):
+        known = super().local(z, y)
+        return replace(known, size=known.size / 2)
+
+
+class WrongDiagonal(Softmax):
+    def diagonal(self, z, y):
+        return super().diagonal(z, y) / 2
+
+
+class WrongFactor(Softmax):
+    def factor(self, z, y):
+        return super().factor(z, y) * 1.001
+
+
+EVERY = ("krylov", "dense", "dual")
+
+
+@pytest.mark.parametrize("size", [0.0, 1.0])
+@pytest.mark.parametrize(
+    ("loss", "method"),
+    [(loss, method) for loss in (WrongTrace, WrongSize, WrongDiagonal) for method in EVERY] + [(WrongFactor, "dual")],
+)
+def test_proofs_by_a_wrong_trace_or_diagonal_are_not_to_be_believed_at_any_point(loss, method, size, rng):
+    problem, theta = make_problem(rng, N=9, D=17)
+    wrong = verdict(replace(problem, loss=loss()), size * theta, method)
+    assert not wrong.passed
+    assert "no eigenvalue of this step is to be believed" in str(wrong)
+    assert verdict(problem, size * theta, method).passed
+
+
 @pytest.mark.parametrize(
     ("loss", "method"),
     [(WrongMap, "krylov"), (WrongLocal, "krylov"), (WrongMatrix, "dense"), (WrongEntries, "dense")],
@@ -77,8 +115,8 @@ def test_the_same_hessian_is_told_as_that_at_any_scale(loss, dtype, scale, rng):
         problem = Problem(problem.loss, problem.model, scale * problem.X.to(dtype), problem.y.to(dtype), ridge)
         for size in (0.0, 1.0, 20.0):
             curvature = Curvature(problem, (size / scale * theta).to(dtype))
-            for dense in (True, False):
+            for method in EVERY:
                 for t in range(5):
-                    found = judge(curvature, dense, 0, t)
+                    found = judge(curvature, method, 0, t)
                     assert found is not None
                     assert found.ratio < 1

@@ -63,9 +63,9 @@ class Band:
         """The band of H′ with e^{−δ}H₀ ⪯ H₀′ ⪯ e^δ H₀ for H = H₀ + ridge·I."""
         return Band(_raised(self.lower, -delta, ridge), _raised(self.upper, delta, ridge))
 
-    def above(self, floor: float) -> "Band":
-        """The band of an H that has no eigenvalue below `floor`."""
-        return replace(self, lower=[max(end, floor) for end in self.lower])
+    def above(self, floors: Sequence[float]) -> "Band":
+        """The band of an H whose λ_j is at least floors[j]."""
+        return replace(self, lower=list(map(max, self.lower, floors)))
 
     def below(self, ceilings: Sequence[float]) -> "Band":
         """The band of an H whose λ_j is at most ceilings[j]."""

@@ -169,6 +169,12 @@ class Curvature:
         self.needs_product("a floor")
         return self.problem.ridge * float(self.problem.mask.min()) if self.problem.ridge else 0.0
 
+    def floors(self, k: int) -> list[float]:
+        """Numbers that λ_1 … λ_k are not below, as H ⪰ ρ diag m: the largest ρ m_d, each of them K times."""
+        self.needs_product("a floor")
+        held = (self.problem.ridge * self.problem.mask.flatten()).sort(descending=True).values.tolist()
+        return [held[j // self.theta.shape[1]] for j in range(min(k, self.P))]
+
     def log_change(self, theta: Tensor) -> float:
         """δ with e^{−δ} H₀ ⪯ H₀(theta) ⪯ e^δ H₀, from how far every row's logits drift; a pass over the rows.
 

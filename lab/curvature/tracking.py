@@ -187,7 +187,7 @@ def _widened(search: Search, found: Found | None, start: Tensor, ceiling: Ceilin
 
 def _nothing(curvature: Curvature, k: int) -> Tracked:
     """What is known where H overflows: no value, and no bound but the floor."""
-    lower = torch.full((min(k, curvature.P),), curvature.floor, dtype=torch.float64)
+    lower = torch.tensor(curvature.floors(k), dtype=torch.float64)
     upper, values = torch.full_like(lower, math.inf), torch.full_like(lower, math.nan)
     return Tracked(curvature.theta, values, Enclosure(lower, upper), Ceiling(upper[:1]), None, False, 0)
 

@@ -110,7 +110,8 @@ class SpectrumProbe(Probe):
 
         The exponential of a long way is beyond that by decades.
         """
-        moved = tracking.band_of(memory).moved(delta, structure.uniform_ridge(there)).above(there.floor)
+        moved = tracking.band_of(memory).moved(delta, structure.uniform_ridge(there))
+        moved = moved.above(there.floors(len(moved.lower)))
         return moved.below(memory["ceilings"]) if moved.width > self.tolerance and "ceilings" in memory else moved
 
     def _measured(self, problem: Problem, step: Step, before: Tracked | None) -> Mapping[str, Reading]:
@@ -134,9 +135,9 @@ class SpectrumProbe(Probe):
             step.seen["lambda_1_lower"] = float(found.enclosure.lower[0])
         readings |= {**_ends(found.enclosure.band), "curvature/method": way.why}
         readings["curvature/trace"] = curvature.trace
-        if problem.model.is_product and way.method != "dual":
-            searched = way.method == "krylov"
-            verdict = judge(curvature if searched else curvature.in_double, not searched, step.seed, step.t)
+        if problem.model.is_product:
+            made = curvature if way.method == "krylov" else curvature.in_double
+            verdict = judge(made, way.method, step.seed, step.t)
             if verdict is not None:
                 readings["check/product"] = verdict
                 if not verdict.passed:
