@@ -49,7 +49,7 @@ def test_an_interval_that_long_steps_widen_stays_above_a_ridge_that_leaves_the_i
     tiny["optimizer"]["lr"] = 2.0
     run = trained(tiny | {"ridge": 0.05}, tmp_path, every=40, top=3)
     carried = [row for row in run.metrics.rows if "curvature/change" in row]
-    assert max(row["curvature/change"] for row in carried) > 10
+    assert max(row["curvature/change"] for row in carried) > 5
     assert min(row["curvature/lambda_3/lower"] for row in carried) == 0.05
 
 
