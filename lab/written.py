@@ -16,20 +16,23 @@ def restore(cls: type, base: type, shorter: str, *written: str) -> None:
 
 
 def rejoin(cls: type, both: str, one: str, other: str) -> None:
-    """Let a method that gives two results in one give those of the methods that were written later than it.
+    """Let a method that gives two results in one, and those that give one of them, agree on what was written last.
 
-    What was not is still its own: a method may be made of the very two in one that it is a half of.
+    Where that is the two in one, the others are its halves; where it is a half, it is in the place of that half.
     """
-    later = [defined(cls, name) < defined(cls, both) for name in (one, other)]
-    if not any(later):
-        return
-    inherited: Callable[..., tuple[Any, Any]] = getattr(cls, both)
+    whole, later = defined(cls, both), [defined(cls, name) < defined(cls, both) for name in (one, other)]
+    written: Callable[..., tuple[Any, Any]] = getattr(cls, both)
+    if whole < min(defined(cls, one), defined(cls, other)):
+        for i, name in enumerate((one, other)):
+            _set(cls, name, lambda self, *args, i=i: written(self, *args)[i])
+    elif all(later):
+        _set(cls, both, lambda self, *args: (getattr(self, one)(*args), getattr(self, other)(*args)))
+    elif later[0]:
+        _set(cls, both, lambda self, *args: (getattr(self, one)(*args), written(self, *args)[1]))
+    elif later[1]:
+        _set(cls, both, lambda self, *args: (written(self, *args)[0], getattr(self, other)(*args)))
 
-    def joined(self: Any, *args: Any) -> tuple[Any, Any]:
-        if all(later):
-            return getattr(self, one)(*args), getattr(self, other)(*args)
-        first, second = inherited(self, *args)
-        return (getattr(self, one)(*args), second) if later[0] else (first, getattr(self, other)(*args))
 
-    joined.__name__, joined.__doc__ = both, inherited.__doc__
-    setattr(cls, both, joined)
+def _set(cls: type, name: str, method: Callable[..., Any]) -> None:
+    method.__name__, method.__doc__ = name, getattr(cls, name).__doc__
+    setattr(cls, name, method)

@@ -38,6 +38,25 @@ def test_a_gradient_of_ones_own_that_is_wrong_is_seen_in_training(rng):
     assert not judge_gradient(wrong, theta, gradient).passed
 
 
+@pytest.mark.parametrize("kind", [Sigmoid, Softmax])
+def test_halves_of_a_value_and_gradient_that_are_written_in_one_are_theirs(kind, rng):
+    class Negated(kind):
+        def value_and_gradient(self, z, y):
+            value, gradient = super().value_and_gradient(z, y)
+            return 2 * value, -gradient
+
+    class Child(Negated):
+        def gradient(self, z, y):
+            return 5 * super().gradient(z, y)
+
+    for z, y in kind().examples(rng):
+        assert torch.equal(Negated().value(z, y), 2 * kind().value(z, y))
+        assert torch.equal(Negated().gradient(z, y), -kind().gradient(z, y))
+        value, gradient = Child().value_and_gradient(z, y)
+        assert torch.equal(value, 2 * kind().value(z, y))
+        assert torch.equal(gradient, -5 * kind().gradient(z, y))
+
+
 def test_the_two_in_one_that_are_written_with_a_half_of_theirs_are_taken_at_their_word(rng):
     class Both(Sigmoid):
         def gradient(self, z, y):
