@@ -31,7 +31,7 @@ CLOSED = (
 HOUSE = """
 errors stability pairs written spectrum pytest_plugin verb launcher arithmetic.number report.mathml report.heatmap
 report.chart report.plot study.table
-files seeds verbs inputs oracle curvature.ritz record catalog sheet picture.palette study.expression
+files seeds verbs inputs oracle blame curvature.ritz record catalog sheet picture.palette study.expression
 curvature.bounds curvature.krylov csvfile derivation arithmetic.formula arithmetic.differences bench.template
 bench.conduct bench.raised events.frame events.server picture.canvas
 dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary picture.counts study.metrics
