@@ -117,6 +117,10 @@ def _loss(config: Config, data: Data) -> Loss:
             loss.weighed(nothing, data.train.weight[:0])
     except ValueError as error:
         raise InputError(f"loss: {error}") from None
+    if data.train.weight is not None and not data.train.weight.any():
+        raise InputError(
+            "data.weight: every training row has the weight 0, and there is nothing to train on; give some"
+        )
     return loss
 
 
