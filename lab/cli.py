@@ -88,6 +88,8 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
         name = f"lab {argv[0]}"
         option = next((word.partition("=")[0] for word in rest if word.startswith("-")), rest[0])
         meant = guess(option, options.known, 0.7) or options.instead
+        if not option.startswith("-"):
+            raise InputError(f"{name}: {option!r} is a word too many{meant or '; leave it out'} (see `{name} --help`)")
         raise InputError(f"{name}: unknown option {option!r}{meant} (see `{name} --help`)")
     if rest:
         options.words += rest

@@ -80,7 +80,7 @@ def describe(experiment: Experiment) -> dict[str, str]:
     batch = config.batch_size or full.N
     notes = (*data.notes, *_more_than_there_is(experiment))
     return {
-        "data": f"{full.N} training rows, {held_out} for validation, SHA-256 {data.sha256[:12]}…",
+        "data": f"{full.N} training row{'s' * (full.N != 1)}, {held_out} for validation, SHA-256 {data.sha256[:12]}…",
         "columns": f"D = {D}{' with the intercept' if data.intercept else ''}",
         "outputs": f"K = {K}: {', '.join(data.classes[:10])}{', …' if len(data.classes) > 10 else ''}",
         "parameters": f"D·K = {P} in {config.dtype} on {config.device}",
@@ -95,7 +95,8 @@ def _more_than_there_is(experiment: Experiment) -> Iterator[str]:
     """Say what the config asks for and the data are too small for, which is left at what there is."""
     batch, N, P = experiment.config.batch_size or 0, experiment.full.N, math.prod(experiment.full.shape)
     if batch > N:
-        yield f"batch_size is {batch}, and every batch is the whole {N} training rows"
+        whole = f"the whole {N} training rows" if N > 1 else "the one training row"
+        yield f"batch_size is {batch}, and every batch is {whole}"
     for name, probe in experiment.probes.items():
         for key in ("top", "bottom"):
             default = getattr(type(probe), key, 0)  # what was not asked for is no surprise
