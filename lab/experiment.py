@@ -78,7 +78,7 @@ def describe(experiment: Experiment) -> dict[str, str]:
     each = full.X.element_size()
     held_out = 0 if data.validation is None else len(data.validation.X)
     batch = config.batch_size or full.N
-    notes = (*data.notes, *_more_than_there_is(experiment))
+    notes = (*data.notes, *_surprises(experiment))
     return {
         "data": f"{full.N} training row{'s' * (full.N != 1)}, {held_out} for validation, SHA-256 {data.sha256[:12]}…",
         "columns": f"D = {D}{' with the intercept' if data.intercept else ''}",
@@ -91,8 +91,10 @@ def describe(experiment: Experiment) -> dict[str, str]:
     }
 
 
-def _more_than_there_is(experiment: Experiment) -> Iterator[str]:
-    """Say what the config asks for and the data are too small for, which is left at what there is."""
+def _surprises(experiment: Experiment) -> Iterator[str]:
+    """Say what the config asks for that nobody would expect: more than there is, which is left at that, or to climb."""
+    if experiment.config.optimizer.get("maximize"):
+        yield "optimizer.maximize is true: every step goes uphill, and the loss grows"
     batch, N, P = experiment.config.batch_size or 0, experiment.full.N, math.prod(experiment.full.shape)
     if batch > N:
         whole = f"the whole {N} training rows" if N > 1 else "the one training row"

@@ -241,6 +241,8 @@ class Session:
             f"step {step.t}: the loss is {float(step.value):.3g}, "
             f"‖θ‖ = {float(step.theta.norm()):.3g}, ‖∇‖ = {step.gradient_norm:.3g}"
         )
+        if self._experiment.config.optimizer.get("maximize"):
+            return f"{where}; optimizer.maximize goes uphill, where the loss has no end; leave it out"
         last, large = self._last_finite, f"the data or the start are too large for {self._experiment.config.dtype}"
         if last is None and self.start and step.lr:
             return f"{where}; the step that led here, before the run was resumed, was too long; try a smaller lr"
