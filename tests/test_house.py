@@ -37,7 +37,7 @@ bench.conduct bench.raised events.frame events.server picture.canvas
 dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary picture.counts study.metrics
 datasets losses models problem board arithmetic.tape preparation.split preparation.recipe events.writer launchers
 rounding optimizer loop arithmetic.exact preparation.data spread study.crew study.display study.worker curvature.density
-referee arithmetic.truth curvature.operator optimizers optimizer_schema anatomy residual
+referee arithmetic.truth curvature.operator optimizers optimizer_schema anatomy residual separation
 curvature.structure curvature.coordinates curvature.between curvature.forms mistake
 curvature.plan curvature.coarse mistakes
 curvature.search doctor
