@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from lab import catalog
-from lab.errors import InputError, guess, suggest
+from lab.blame import fault
+from lab.errors import RAISED, InputError, guess, suggest
 from lab.verb import KEYS, Verb
 
 INTERRUPTED = 130
@@ -51,24 +52,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    except RAISED as error:
+        return _raised(error, argv)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # as when piped into `head`: nobody reads on, so nothing is left to say
+
+
+def _raised(error: BaseException, argv: Sequence[str]) -> int:
+    """Say what was raised that is no InputError, and return the exit code; raise it again where the lab is at fault."""
+    if isinstance(error, BrokenPipeError):  # as when piped into `head`: nobody reads on, so nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNREAD
-    except OSError as error:
-        if error.errno in _FULL:
-            goes_on = (
-                "; a run that was under way goes on with `lab train --resume RUN`" if argv[:1] == ["train"] else ""
-            )
-            print(f"lab: {error.strerror}; what was written may be incomplete{goes_on}", file=sys.stderr)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor can the rest be
-            return 2
-        if error.filename is None or error.errno not in _OF_THE_NAME:
-            raise
+    if isinstance(error, OSError) and error.errno in _FULL:
+        goes_on = "; a run that was under way goes on with `lab train --resume RUN`" if argv[:1] == ["train"] else ""
+        print(f"lab: {error.strerror}; what was written may be incomplete{goes_on}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor can the rest be
+        return 2
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _OF_THE_NAME:
         print(f"{error.filename!r}: {error.strerror}; name another file or folder", file=sys.stderr)
         return 2
+    if (told := fault(error)) is None:
+        raise error
+    print(InputError(told), file=sys.stderr)
+    return 2
 
 
 def _parsed(argv: Sequence[str]) -> argparse.Namespace:
@@ -81,6 +88,8 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
         name = f"lab {argv[0]}"
         option = next((word.partition("=")[0] for word in rest if word.startswith("-")), rest[0])
         meant = guess(option, options.known, 0.7) or options.instead
+        if not option.startswith("-"):
+            raise InputError(f"{name}: {option!r} is a word too many{meant or '; leave it out'} (see `{name} --help`)")
         raise InputError(f"{name}: unknown option {option!r}{meant} (see `{name} --help`)")
     if rest:
         options.words += rest

@@ -14,7 +14,8 @@ how well its slope is known, and would cost I digits.
 
 Where some rows can be separated from the rest, θ grows without end along a direction that moves no other row's logits
 (Albert & Anderson, Biometrika 71, 1984). Newton's step goes on by about a logit there, however many there were, while
-the standard error grows like e^{t/2}: so the step is held against both.
+the standard error grows like e^{t/2}: so the step is held against both. Why a fit is refused is looked for then: by a
+linear programme, whether rows can be separated (`lab.separation`).
 
 Source  Agresti, Categorical Data Analysis, 3rd ed. (2013), §5.5 and §8.1.
 """
@@ -29,6 +30,7 @@ from torch import Tensor
 from lab.errors import InputError
 from lab.experiment import Experiment
 from lab.problem import Problem
+from lab.separation import separated
 
 NEAR = 0.01  # standard errors, and logits: an estimate this near to the maximum is at it, for all a table can show
 VAGUE = 1e3  # logits: with a standard error like that nothing is known of an estimate
@@ -72,7 +74,10 @@ def coefficients(
     T = torch.eye(D, dtype=theta.dtype, device=theta.device) if units is None else units.to(theta)
     contrasts = (theta[:, blind:] - theta[:, :1] * bool(blind)).T @ T.T  # (K − blind, D)
     problem, theta, back = _centred(problem, theta)
-    covariance, T = _covariance(problem, theta, likelihoods, features, outputs[blind:]), T @ back
+    try:
+        covariance, T = _covariance(problem, theta, likelihoods, features, outputs[blind:]), T @ back
+    except InputError as error:
+        raise _with_reason(error, separated(problem)) from None
     found = []
     for k, output in enumerate(outputs[blind:]):
         errors = (T @ covariance[k, :, k, :] @ T.T).diagonal().sqrt()
@@ -87,14 +92,14 @@ def _covariance(
     """I⁻¹ (F, D, F, D) at the fit, for the F outputs that are told of; refuses where it is no maximum or not known."""
     (D, K), F = problem.shape, len(outputs)
     H = problem.hessian(theta).view(D, K, D, K)[:, K - F :, :, K - F :].permute(1, 0, 3, 2).reshape(F * D, F * D)
-    factor = _identified(H)
+    factor = _identified(H, problem)
     covariance = torch.cholesky_inverse(factor) / likelihoods
     reach = covariance.diagonal().sqrt().view(F, D) * problem.X.abs().amax(dim=0)
     if float(reach.max()) > VAGUE:
         k, d = divmod(int(reach.argmax()), D)
         raise InputError(
             f"coefficients: that of {features[d]} for {outputs[k]} is not identified: its standard error is "
-            f"{float(reach.max()):.2g} in logits; the data may be separable, or a column nearly depend on others"
+            f"{float(reach.max()):.2g} in logits; a column may nearly depend on others"
         )
     slope = problem.gradient(theta)[:, K - F :].T.reshape(-1)
     step = torch.cholesky_solve(slope[:, None], factor)[:, 0]
@@ -102,13 +107,13 @@ def _covariance(
     if not off <= NEAR:
         raise InputError(
             f"coefficients: training ended {off:.2g} standard errors from the maximum of the likelihood; train on "
-            "(optimizer.kind=newton takes the fewest steps); if that never ends, the data may be separable"
+            "(optimizer.kind=newton takes the fewest steps)"
         )
     moved = float((problem.X @ step.view(F, D).T).abs().max())
     if not moved <= NEAR:
         raise InputError(
-            f"coefficients: the step from here to the maximum of the likelihood would move a logit by {moved:.2g}; "
-            "train on; if that never ends, there is none: some of the rows can be separated from the rest"
+            "coefficients: the step from here to the maximum of the likelihood would move a logit by "
+            f"{moved:.2g}; train on"
         )
     return covariance.view(F, D, F, D)
 
@@ -144,16 +149,32 @@ def _likelihoods(problem: Problem) -> float:
     return problem.divisor * of_one
 
 
-def _identified(H: Tensor) -> Tensor:
+def _with_reason(error: InputError, apart: bool | None) -> InputError:
+    """Why there is no table: no maximum where rows are apart, and where that is not known, perhaps none."""
+    if apart:
+        return InputError(
+            "coefficients: the data are separable, at least in part: some rows can be told from the rest without "
+            "error, and the likelihood has no maximum; its estimates grow without end; a ridge keeps them, and has no "
+            "such table"
+        )
+    return error if apart is False else InputError(f"{error}; or the data may be separable")
+
+
+def _identified(H: Tensor, problem: Problem) -> Tensor:
     """H's Cholesky factor, where every pivot is there; a pivot is what a column adds to those before it."""
     factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(H)
     # Below rounding of its own size it adds nothing.
     lost = factor.diagonal().square() <= 4 * len(H) * torch.finfo(H.dtype).eps * H.diagonal()
     if int(failed) or bool(lost.any()):
+        depends = problem.model.dependent(problem.X)
         raise InputError(
-            "coefficients: some are not identified; a column may depend on others (as a constant one on the "
-            "intercept), or the data may be separable"
+            "coefficients: some are not identified; "
+            + (
+                "a column depends on others (as a constant one on the intercept); leave it out"
+                if depends
+                else "a column may nearly depend on others, or training ended where nothing tells; train anew"
+            )
         )
     return factor
 

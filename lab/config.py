@@ -236,4 +236,11 @@ def _rehearse(config: Config, root: Node) -> None:
         try:
             make()
         except (InputError, ValueError) as error:
-            fail(root.at(path).place, path, str(error))
+            fail(_written(root.at(path), str(error)), path, str(error))
+
+
+def _written(block: Node, complaint: str) -> Place:
+    """Where to mend what is wrong with keys together: where one that is named was laid over the block, or the block."""
+    keys = block.value.items() if isinstance(block.value, dict) else ()
+    places = [node.place for key, node in keys if re.search(rf"\b{re.escape(key)}\b", complaint, re.I)]
+    return next((place for place in places if place.source != block.place.source), block.place)

@@ -78,9 +78,9 @@ def describe(experiment: Experiment) -> dict[str, str]:
     each = full.X.element_size()
     held_out = 0 if data.validation is None else len(data.validation.X)
     batch = config.batch_size or full.N
-    notes = (*data.notes, *_more_than_there_is(experiment))
+    notes = (*data.notes, *_surprises(experiment))
     return {
-        "data": f"{full.N} training rows, {held_out} for validation, SHA-256 {data.sha256[:12]}…",
+        "data": f"{full.N} training row{'s' * (full.N != 1)}, {held_out} for validation, SHA-256 {data.sha256[:12]}…",
         "columns": f"D = {D}{' with the intercept' if data.intercept else ''}",
         "outputs": f"K = {K}: {', '.join(data.classes[:10])}{', …' if len(data.classes) > 10 else ''}",
         "parameters": f"D·K = {P} in {config.dtype} on {config.device}",
@@ -91,11 +91,14 @@ def describe(experiment: Experiment) -> dict[str, str]:
     }
 
 
-def _more_than_there_is(experiment: Experiment) -> Iterator[str]:
-    """Say what the config asks for and the data are too small for, which is left at what there is."""
+def _surprises(experiment: Experiment) -> Iterator[str]:
+    """Say what the config asks for that nobody would expect: more than there is, which is left at that, or to climb."""
+    if experiment.config.optimizer.get("maximize"):
+        yield "optimizer.maximize is true: every step goes uphill, and the loss grows"
     batch, N, P = experiment.config.batch_size or 0, experiment.full.N, math.prod(experiment.full.shape)
     if batch > N:
-        yield f"batch_size is {batch}, and every batch is the whole {N} training rows"
+        whole = f"the whole {N} training rows" if N > 1 else "the one training row"
+        yield f"batch_size is {batch}, and every batch is {whole}"
     for name, probe in experiment.probes.items():
         for key in ("top", "bottom"):
             default = getattr(type(probe), key, 0)  # what was not asked for is no surprise
@@ -117,6 +120,10 @@ def _loss(config: Config, data: Data) -> Loss:
             loss.weighed(nothing, data.train.weight[:0])
     except ValueError as error:
         raise InputError(f"loss: {error}") from None
+    if data.train.weight is not None and not data.train.weight.any():
+        raise InputError(
+            "data.weight: every training row has the weight 0, and there is nothing to train on; give some"
+        )
     return loss
 
 

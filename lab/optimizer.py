@@ -96,7 +96,7 @@ class Stateless:
         after: Any = self._optimizer.step(objective, theta.clone(), gradient.clone())
         if not isinstance(after, Tensor) or (after.shape, after.dtype) != (theta.shape, theta.dtype):
             raise InputError(
-                f"optimizer {type(self._optimizer).__name__}: step returned {_told(after)} where θ is {_told(theta)}; "
+                f"optimizer {type(self._optimizer).__name__}: step returned {told(after)} where θ is {told(theta)}; "
                 "return where the step from θ ends"
             )
         return after
@@ -108,8 +108,8 @@ class Stateless:
         return
 
 
-def _told(found: Any) -> str:
-    """What a step returned, in words."""
+def told(found: Any) -> str:
+    """What was returned, in words."""
     if not isinstance(found, Tensor):
         return f"a {type(found).__name__}"
     return f"a tensor of shape {tuple(found.shape)} and type {str(found.dtype).removeprefix('torch.')}"

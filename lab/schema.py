@@ -122,7 +122,7 @@ def problems(
             for part in path:
                 given = given[part]
             if not _finite(given):
-                expected = expected.replace("a number", "a finite number")
+                expected = expected.replace("a number", "a finite number").replace("of numbers", "of finite numbers")
             yield Problem(path, f"must be {expected}, got {shown(given)}{_meant(given, properties[key])}")
 
 
@@ -170,7 +170,8 @@ def _model_in(hint: Any) -> type[BaseModel] | None:
 def _words(schema: Mapping[str, Any]) -> str:
     """What a value must be, out of its JSON schema."""
     if choices := schema.get("anyOf"):
-        return " or ".join(_words(choice) for choice in choices)
+        words = [_words(choice) for choice in choices]
+        return "".join(f"{each}{',' * each.startswith('a list of')} or " for each in words[:-1]) + words[-1]
     if "enum" in schema or "const" in schema:
         return " or ".join(str(value) for value in schema.get("enum", [schema.get("const")]))
     if "pattern" in schema:
@@ -178,8 +179,15 @@ def _words(schema: Mapping[str, Any]) -> str:
     if "prefixItems" in schema:
         return f"a list of {len(schema['prefixItems'])} ({', '.join(_words(item) for item in schema['prefixItems'])})"
     if schema.get("type") == "array":
-        return "a list" + (f" of {_words(schema['items'])}" if schema.get("items") else "")
+        return "a list" + (f" of {_many(_words(schema['items']))}" if schema.get("items") else "")
     return _NAMES.get(schema.get("type", ""), "a mapping, as {key: value}") + _bounds(schema)
+
+
+def _many(words: str) -> str:
+    """What each entry of a list must be, said of all."""
+    for kind in ("whole number", "number"):
+        words = words.replace(f"a {kind}", f"{kind}s")
+    return words
 
 
 _NAMES = {

@@ -35,7 +35,7 @@ def of(kind: str, options: Mapping[str, Any], state: Mapping[str, Any]) -> Stabi
 
     Options that add a term of their own (weight decay, amsgrad, a centred average) leave it unknown.
     """
-    if any(options.get(name) for name in ("weight_decay", "amsgrad", "centered", "maximize", "nesterov_momentum")):
+    if any(options.get(name) for name in _UNKNOWN):
         return None
     known = _KNOWN.get(kind.lower())
     found = None if known is None or not float(options["lr"]) > 0 else known(options, state)
@@ -47,6 +47,19 @@ def plain(kind: str, options: Mapping[str, Any]) -> float | None:
     """η where the steps of an optimizer of torch.optim are θ − η∇L(θ) and nothing else; None where they are others."""
     others = ("momentum", "weight_decay", "maximize")
     return float(options["lr"]) if kind.lower() == "sgd" and not any(options[name] for name in others) else None
+
+
+def others(kind: str, options: Mapping[str, Any]) -> str | None:
+    """What the steps of an optimizer of torch.optim are, where they are not θ − η∇L(θ), and what tells their limit."""
+    kind = kind.lower()
+    if kind == "sgd" and plain(kind, options) is not None:
+        return None
+    more = [name for name in ("momentum", "weight_decay") if kind == "sgd" and options.get(name)]
+    named = kind + f" with {' and '.join(more)}" * bool(more)
+    if options.get("maximize"):
+        return f"{named}, uphill as maximize asks"
+    known = kind in _KNOWN and not any(options.get(name) for name in _UNKNOWN)
+    return named + ", of which the probe sharpness tells" * known
 
 
 def _sgd(options: Mapping[str, Any], state: Mapping[str, Any]) -> Stability:
@@ -82,6 +95,7 @@ def _adagrad(options: Mapping[str, Any], state: Mapping[str, Any]) -> Stability 
     return Stability(2 * slowed / float(options["lr"]), scale)
 
 
+_UNKNOWN = ("weight_decay", "amsgrad", "centered", "maximize", "nesterov_momentum")
 _KNOWN: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Stability | None]] = {
     "sgd": _sgd,
     "adam": _adam,

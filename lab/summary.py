@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.board import lab_command, short
+from lab.errors import InputError
 
 Row = Mapping[str, Any]
 CHECKS = {
@@ -39,7 +40,7 @@ def summarize(path: Path, status: Mapping[str, Any], rows: Sequence[Row]) -> lis
     lines = [Line("run", f"{ended} after step {last.get('step', 0)}", ended == "finished")]
     lines += _fit(last)
     lines += _checks(rows)
-    lines += _curvature(rows, last)
+    lines += _curvature(rows, last, _other_steps(path))
     lines += _theorems(last)
     if ended == "interrupted":
         lines.append(Line("go on", lab_command("train", "--resume", short(path))))
@@ -80,7 +81,20 @@ def _checks(rows: Sequence[Row]) -> Iterator[Line]:
             yield Line("", f"from step {ended['step']} on nothing can be told: {ended['twin/untold']}")
 
 
-def _curvature(rows: Sequence[Row], last: Row) -> Iterator[Line]:
+def _other_steps(path: Path) -> str | None:
+    """What the run's steps are where they are not plain gradient descent; None where they are, or nothing tells."""
+    from lab import catalog, stability
+    from lab.yamlfile import read
+
+    try:
+        optimizer = read(path / "config.yaml").plain()["optimizer"]
+        own = optimizer["kind"] in catalog.names("optimizers")  # whose lr·λ₁ is logged where the steps are plain alone
+        return None if own else stability.others(optimizer["kind"], optimizer)
+    except (InputError, KeyError, TypeError):  # the file was lost or edited
+        return None
+
+
+def _curvature(rows: Sequence[Row], last: Row, others: str | None) -> Iterator[Line]:
     """What was found when the spectrum was last measured; what was known before that alone is not told."""
     measured = next((row for row in reversed(rows) if "curvature/definiteness" in row), {})
     when = "" if not measured or measured["step"] == last.get("step") else f" (at step {measured['step']})"
@@ -103,15 +117,18 @@ def _curvature(rows: Sequence[Row], last: Row) -> Iterator[Line]:
         yield Line("eigenvalues", ", ".join(figures) + doubt + when, good)
     elif "curvature/certainty" in measured:
         yield Line("eigenvalues", f"{measured['curvature/certainty']}{when}", False)
-    yield from _stability(rows, measured, when)
+    yield from _stability(rows, measured, when, others)
 
 
-def _stability(rows: Sequence[Row], measured: Row, when: str) -> Iterator[Line]:
+def _stability(rows: Sequence[Row], measured: Row, when: str, others: str | None) -> Iterator[Line]:
     """Whether steps of this length are stable where the run came to, and whether they were all along."""
     product = measured.get("stability/lr_lambda_max")
     if product is not None and _failed(rows, DERIVED):
         figure = f"lr·λ₁ = {product:.4g}, which says nothing of steps by a derivation that is wrong{when}"
         yield Line("stability", figure, False)
+    elif product is not None and others is not None:
+        figure = f"lr·λ₁ = {product:.4g} says when plain gradient descent is stable, and these steps are {others}{when}"
+        yield Line("stability", figure)
     elif product is not None:
         known = [row for row in rows if "stability/lr_lambda_max" in row]
         above = [row["step"] for row in known if not row["stability/lr_lambda_max"] < 2]

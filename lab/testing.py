@@ -12,6 +12,7 @@ import torch
 from lab import config as configs
 from lab import golden, goldenfile
 from lab.bench import backward, judge
+from lab.board import short
 from lab.derivation import Derivation
 from lab.errors import InputError
 from lab.experiment import Experiment, assemble
@@ -99,13 +100,14 @@ def assert_trace(
 
 def _amiss(path: Path, experiment: Experiment, rows: tuple[golden.Row, ...]) -> str:
     """What a golden file has against a run; nothing where it holds."""
+    named = short(path)
     if not path.exists():
-        return f"{path}: no golden trace yet; make it with `pytest --lab-renew`, look at it, and commit it"
+        return f"{named}: no golden trace yet; make it with `pytest --lab-renew`, look at it, and commit it"
     recorded = goldenfile.read(path)
     here = goldenfile.digest(experiment)
     if recorded.config != here:
         return (
-            f"{path}: the trace of another config or of other data ({recorded.config}, now {here}); "
+            f"{named}: the trace of another config or of other data ({recorded.config}, now {here}); "
             "if that is meant, renew it with `pytest --lab-renew`"
         )
     found = golden.mismatch(recorded.rows, rows)
@@ -113,4 +115,4 @@ def _amiss(path: Path, experiment: Experiment, rows: tuple[golden.Row, ...]) -> 
         return ""
     now = versions()
     made = "" if now == recorded.made_by else f"\nrecorded by {recorded.made_by}\nreplayed by {now}"
-    return f"{path}: {found}; if the change is meant, renew it with `pytest --lab-renew`{made}"
+    return f"{named}: {found}; if the change is meant, renew it with `pytest --lab-renew`{made}"

@@ -11,16 +11,18 @@ from typing import Any, Protocol
 
 import torch
 
-from lab import spectrum
+from lab import blame, spectrum
+from lab.board import lab_command, short
 from lab.display import opening
 from lab.doctor import diagnosed
-from lab.errors import InputError
+from lab.errors import RAISED, InputError
 from lab.events.writer import TensorBoard
 from lab.experiment import Experiment
 from lab.loop import Visit, walk
 from lab.panel import Panel, recorded
 from lab.probe import Reading, Step
-from lab.record import SHOWN, JsonLines, Shown, Sink
+from lab.problem import Problem
+from lab.record import NUMBERS, SHOWN, JsonLines, Shown, Sink
 from lab.referee import Verdict
 from lab.runs import RunFolder, Status
 from lab.twin import Lockstep
@@ -54,12 +56,19 @@ def train(experiment: Experiment, folder: RunFolder, watcher: Watcher) -> Status
     """Train from the folder's newest checkpoint to the end and return how it ended, as status.json then has it.
 
     What is recorded is, bit for bit, what an uninterrupted run records. Raises: InputError where another process is at
-    this run, or nothing in the folder can be resumed.
+    this run, nothing in the folder can be resumed, or a member of an open folder raises.
     """
     with folder.claimed(), torch.no_grad(), _ctrl_c() as stop, ExitStack() as closing:
         session = Session(experiment, folder, watcher, closing)
         folder.write_status("running", step=session.start)
-        status = session.train(stop)
+        try:
+            status = session.train(stop)
+        except RAISED as error:
+            if (told := session.told(error)) is None:
+                raise
+            session.close("failed")
+            folder.write_status("failed", step=session.t, failures={**session.failures, "raised": str(told)})
+            raise told from error
         session.close(status)
         folder.write_status(status, step=session.t, failures=session.failures)
         return status
@@ -71,7 +80,8 @@ class Session:
     def __init__(self, experiment: Experiment, folder: RunFolder, watcher: Watcher, closing: ExitStack) -> None:
         self._experiment, self._folder, self._watcher = experiment, folder, watcher
         self.start, state = folder.load_checkpoint()
-        self.t = self.start
+        self.t, self._asked = self.start, ""  # where it is, and which probe is at work there
+        self._whose: dict[str, Mapping[str, Reading]] = {}
         folder.rewind(self.start)
         rows = folder.metrics()
         self.failures = _first_failures(rows)
@@ -92,8 +102,7 @@ class Session:
     def train(self, stop: Stop) -> Status:
         """Walk to the end of the run; return how it ended."""
         steps, every = self._experiment.config.steps, self._experiment.config.checkpoint_every
-        for visit in walk(self._experiment.batches, self._stepper, self._theta, self.start, steps):
-            self.t = visit.t
+        for visit in walk(self._objective, self._stepper, self._theta, self.start, steps):
             step = self._step(visit)
             if not visit.finite:
                 basics = self._basics(step)
@@ -112,6 +121,20 @@ class Session:
                 self._checkpoint(visit)
         return "failed" if self.failures else "finished"
 
+    def _objective(self, t: int) -> Problem:
+        self.t, self._asked = t, ""
+        return self._experiment.batches(t)
+
+    def told(self, error: BaseException) -> InputError | None:
+        """What to say of what was raised, where that is the fault of what the user gave; None where it is the lab's."""
+        if isinstance(error, InputError):
+            return error
+        problem, theta = self._experiment.batches(self.t), self._experiment.theta
+        why = blame.misshapen(problem, theta) or blame.fault(error) or _unreadable(self._whose)
+        again = lab_command("train", "--resume", short(self._folder.path))
+        where = f"step {self.t}{self._asked}"
+        return None if why is None else InputError(f"{where}: {why}; mend it, and go on with `{again}`")
+
     def close(self, status: Status) -> None:
         """Tell TensorBoard how the run ended; one that was interrupted has not."""
         if status != "interrupted":
@@ -123,14 +146,16 @@ class Session:
         Raises: InputError where two would log different readings under one tag.
         """
         readings, halted_by = self._basics(step), ""
-        whose: dict[str, Mapping[str, Reading]] = {"training": dict(readings)}
+        whose = self._whose = {"training": dict(readings)}
         self._memories_before = {name: dict(memory) for name, memory in self._memories.items()}
         for name, probe in self._probes:
             if probe.due(step):
+                self._asked = f", probes.{name}"
                 found = probe.measure(replace(step, memory=self._memories.setdefault(name, {})))
                 _join(readings, found, f"probes.{name}", whose)
                 if probe.stop and any(isinstance(r, Verdict) and not r.passed for r in found.values()):
                     halted_by = halted_by or name
+        self._asked = ""
         if self._lockstep is not None:
             _join(readings, self._lockstep.advance(visit), "twin", whose)
         _join(readings, self._panel.read(step, self._memories), "theorems", whose)
@@ -216,6 +241,8 @@ class Session:
             f"step {step.t}: the loss is {float(step.value):.3g}, "
             f"‖θ‖ = {float(step.theta.norm()):.3g}, ‖∇‖ = {step.gradient_norm:.3g}"
         )
+        if self._experiment.config.optimizer.get("maximize"):
+            return f"{where}; optimizer.maximize goes uphill, where the loss has no end; leave it out"
         last, large = self._last_finite, f"the data or the start are too large for {self._experiment.config.dtype}"
         if last is None and self.start and step.lr:
             return f"{where}; the step that led here, before the run was resumed, was too long; try a smaller lr"
@@ -237,12 +264,25 @@ def _join(
     readings: dict[str, Reading], found: Mapping[str, Reading], by: str, whose: dict[str, Mapping[str, Reading]]
 ) -> None:
     """Add what was found to the readings, which are `whose`; the same reading twice hides nothing."""
+    if not isinstance(found, Mapping):
+        raise InputError(
+            f"{by}: measure returned a {type(found).__name__}; return readings by tag, {{}} where none are"
+        )
     for tag in readings.keys() & found.keys():
         if readings[tag] != found[tag]:
             other = next(name for name, theirs in whose.items() if tag in theirs)
             raise InputError(f"{by}: the tag {tag!r} is that of a reading of {other} too; give each its own")
     readings.update(found)
     whose[by] = found
+
+
+def _unreadable(whose: Mapping[str, Mapping[str, Reading]]) -> str | None:
+    """Which reading is none that can be recorded."""
+    for name, readings in whose.items():
+        for tag, reading in readings.items():
+            if not isinstance(reading, (*NUMBERS, *SHOWN, str, Verdict)):
+                return f"{name}: the reading {tag!r} is a {type(reading).__name__}; give a float, an int or a str"
+    return None
 
 
 def _first_failures(rows: list[dict[str, Any]]) -> dict[str, str]:

@@ -89,6 +89,10 @@ def test_a_dry_run_notes_what_is_asked_for_beyond_what_there_is(configs, capsys)
     few = ["data.kind=synthetic", "data.task=multiclass", "data.n=30", "data.d=1", "data.k=2"]
     assert main([*words, *few]) == 0  # 4 parameters, and 5 eigenvalues that nobody asked for
     assert "there are 4 eigenvalues" not in said(capsys)[0]
+    assert main([*words, *few, "data.n=2", "data.validation=0.5", "data.k=2", "batch_size=9"]) == 0
+    out, _ = said(capsys)
+    assert "1 training row, 1 for validation" in out
+    assert "every batch is the one training row" in out
 
 
 def test_a_failed_check_exits_1_and_says_where(configs, tmp_path, capsys, monkeypatch):
@@ -112,6 +116,7 @@ WRONG = {
     "unknown verb": (["trian"], "did you mean 'train'?"),
     "a key as an option": (["train", "x.yaml", "--lr", "3"], "a key of the config is set without dashes"),
     "unknown option": (["train", "x.yaml", "--fast"], "lab train: unknown option '--fast'"),
+    "a word too many": (["schema", "foo"], "lab schema: 'foo' is a word too many; leave it out (see"),
     "unknown key": (["train", "{configs}/iris.yaml", "stepz=3"], "did you mean 'steps'?"),
     "wrong type": (["train", "{configs}/iris.yaml", "steps=ten"], "must be a whole number"),
     "unknown kind": (["train", "{configs}/iris.yaml", "loss.kind=softmaxx"], "did you mean 'softmax'?"),

@@ -15,6 +15,7 @@ from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.models.linear import Linear
 from lab.problem import Problem
+from lab.separation import separated
 
 F64 = torch.float64
 
@@ -185,3 +186,47 @@ def test_without_an_intercept_slopes_are_per_unit_of_the_column_too(tmp_path):
         (slope,) = of_run(run.experiment, run.theta)
         found.append((slope.estimate * unit, slope.error * unit))
     assert found[0] == pytest.approx(found[1], rel=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 5, 12, 40])
+def test_of_iris_one_class_of_which_can_be_separated_it_is_said_that_there_is_no_maximum(steps, tmp_path, configs):
+    newton = {"kind": "newton"}
+    config = configs / "iris.yaml"
+    run = launch.train(config, runs=tmp_path, optimizer=newton, steps=steps, twin=None, probes={})
+    with pytest.raises(InputError, match=r"separable, at least in part: some rows .* the likelihood has no maximum"):
+        of_run(run.experiment, run.theta)
+
+
+def test_rows_that_can_be_separated_are_known_from_such_as_cannot(rng):
+    x = torch.randn(60, 2, generator=rng, dtype=F64)
+    one = torch.ones(60, 1, dtype=F64)
+    mixed = torch.arange(60) % 3
+    cut = torch.where(x[:, 0] > 1, 2, torch.arange(60) % 2)  # class 2 lies beyond a line, the others anywhere
+    touching = torch.where(x[:, :1] > 0, 1.0, 0.0)  # at 1 one label alone, at 0 both
+    for column, labels, K, apart in (
+        (x, mixed, 3, False),
+        (1e6 * x, cut, 3, True),
+        (1e-6 * x, mixed % 2, 2, False),
+        (torch.cat([x, x], dim=1), mixed, 3, False),  # columns that depend on others separate nothing
+        (touching, torch.where(touching[:, 0] > 0, 1, torch.arange(60) % 2), 2, True),
+    ):
+        X = torch.cat([column, one], dim=1)
+        assert separated(Problem(Softmax(), Linear(), X, labels, outputs=K)) is apart
+        if K == 2:
+            y = torch.stack([labels, mixed % 2], dim=1).to(F64)
+            assert separated(Problem(Sigmoid(), Linear(), X, y)) is apart
+            left_out = Problem(Softmax(ignore_index=1), Linear(), X, labels, outputs=2)
+            assert separated(left_out) is True
+
+
+def test_columns_that_depend_on_others_are_hinted_at_only_where_some_do(rng):
+    x = torch.randn(60, 2, generator=rng, dtype=F64)
+    y = (torch.arange(60) % 2).to(F64)[:, None]
+    problem = Problem(Sigmoid(), Linear(), torch.cat([x, x[:, :1]], dim=1), y)
+    with pytest.raises(InputError, match=r"a column depends on others \(as a constant one on the intercept\)"):
+        coefficients(problem, torch.zeros(3, 1, dtype=F64), "abc", "y")
+    free = Problem(Sigmoid(), Linear(), x, y)
+    with pytest.raises(InputError, match=r"not identified|in logits") as caught:
+        coefficients(free, torch.full((2, 1), 1e4, dtype=F64), "ab", "y")
+    assert "column depends on" not in str(caught.value)
+    assert "separable" not in str(caught.value)

@@ -137,7 +137,7 @@ def test_a_new_members_fields_are_config_keys(tally: Path) -> None:
     assert from_mapping(config.resolved()) == config
     with pytest.raises(InputError, match=r"^config: probes\.tally\.lod: unknown key; did you mean 'loud'\?"):
         from_mapping(PLAIN, {"probes.tally": {"lod": True}})
-    with pytest.raises(InputError, match=r"^config: probes\.tally\.weights: must be a list of a number, got \[\]"):
+    with pytest.raises(InputError, match=r"^config: probes\.tally\.weights: must be a list of numbers, got \[\]"):
         from_mapping(PLAIN, {"probes.tally": {"weights": []}})
     assert json_schema()["$defs"]["tally"]["description"] == "Count."
 

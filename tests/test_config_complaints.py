@@ -131,6 +131,19 @@ def test_a_mistake_in_an_override_is_one_of_the_command_line(here: Path, overrid
     assert complaint(TEXT, override).startswith(said)
 
 
+def test_keys_that_do_not_fit_together_are_told_where_one_of_them_was_laid_over_the_file(here: Path) -> None:
+    said, both = (
+        "loss: weight and class_weight are the same thing",
+        ("loss.class_weight=balanced", "loss.weight=[1,1,1]"),
+    )
+    assert complaint(TEXT, *both).startswith(f"command line: {said}")
+    assert complaint(TEXT, "optimizer.nesterov=true").startswith("command line: optimizer: Nesterov momentum")
+    whole = TEXT.replace("  kind: softmax", "  kind: softmax\n  weight: [1, 1, 1]")
+    assert complaint(whole, both[0]).startswith(f"command line: {said}")
+    whole = whole.replace("  kind: softmax", "  kind: softmax\n  class_weight: balanced")
+    assert complaint(whole, "seed=3").startswith(f"x.yaml:3: {said}")
+
+
 def test_what_cannot_be_overridden_is_not_offered_for_it(here: Path) -> None:
     assert "extends" not in complaint(TEXT, "stepz=3").replace("x.yaml", "")
     assert "extends" in complaint(TEXT.replace("steps", "stepz"))

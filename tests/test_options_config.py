@@ -63,11 +63,11 @@ def test_a_balanced_sigmoid_weighs_both_sides_of_a_label_alike():
         ),
         (
             {"weight": [1, -1, 1]},
-            "config: loss.weight: must be a list of a number of at least 0 or null, got [1, -1, 1]",
+            "config: loss.weight: must be a list of numbers of at least 0, or null, got [1, -1, 1]",
         ),
         (
             {"class_weight": "even"},
-            "config: loss.class_weight: must be balanced or a list of a number of at least 0 or",
+            "config: loss.class_weight: must be balanced or a list of numbers of at least 0, or",
         ),
         ({"weight": [1, 1, 1], "class_weight": "balanced"}, "config: loss: weight and class_weight are the same thing"),
         ({"weight": [1, 2]}, "loss: weight has 2 entries, and there are 3 outputs; give one for each"),

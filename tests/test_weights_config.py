@@ -111,3 +111,19 @@ def test_a_loss_without_weights_of_rows_says_which_has_them(write):
     made["data"]["weight"] = ["w", "w"]
     with pytest.raises(InputError, match="name one, or one for each target"):
         assemble(from_mapping(made))
+
+
+def test_rows_none_of_which_counts_are_refused(tmp_path):
+    rows = {"X": np.arange(24.0).reshape(12, 2), "y": np.arange(12) % 2}
+    np.savez(tmp_path / "t.npz", **rows, w=np.zeros(12))
+    weighed = config(str(tmp_path / "t.npz"), "w", {"kind": "sigmoid"})
+    data = {"kind": "npz", "path": str(tmp_path / "t.npz")}
+    with pytest.raises(InputError, match=r"^data\.weight: every training row has the weight 0, and there is nothing"):
+        assemble(from_mapping(weighed | {"data": data | {"weight": "w"}}))
+    for loss, said in (
+        ({"kind": "sigmoid", "weight": [0.0]}, r"^loss: weight: every label has the weight 0"),
+        ({"kind": "softmax", "weight": [0.0, 0.0]}, r"^loss: by its weights or ignore_index no training row counts"),
+    ):
+        with pytest.raises(InputError, match=said):
+            assemble(from_mapping(weighed | {"data": data, "loss": loss}))
+    assert assemble(from_mapping(weighed | {"data": data, "loss": {"kind": "softmax", "weight": [0.0, 1.0]}}))

@@ -177,6 +177,8 @@ class Sigmoid(Loss):
         ones = (labels[:, None] if labels.ndim == 1 else labels).bool()
         for what, given in (("weight", self.weight), ("pos_weight", self.pos_weight)):
             require(what, given, ones.shape[1])
+        if self.weight is not None and not any(self.weight):
+            raise ValueError("weight: every label has the weight 0, and no training row counts; let some count")
         if self.class_weight is None or (labels.ndim == 1 and classes != 2):
             return self
         of_zeros, of_ones = balanced(torch.stack([(~ones).sum(dim=0), ones.sum(dim=0)]), "label")

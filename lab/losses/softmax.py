@@ -204,6 +204,8 @@ class Softmax(Loss):
         if self.ignore_index >= classes:
             raise ValueError(f"ignore_index: there is no class {self.ignore_index} among {classes}, counted from 0")
         require("weight", self.weight, classes)
+        if len(labels) and self.class_weight is None and labels.ndim == 1 and self._counted(labels)[1]:
+            raise ValueError("by its weights or ignore_index no training row counts; let some count")
         if self.class_weight is None or labels.ndim != 1:
             return self
         weights = balanced(torch.bincount(labels[labels >= 0], minlength=classes), "class")

@@ -182,9 +182,12 @@ class SpectrumProbe(Probe):
                 smallest = torch.where(found.values.abs() > found.radius, found.values, 0.0).flip(0)
                 readings |= {"curvature/lambda_min": float(smallest[0])} | _numbered("bottom", smallest[: self.bottom])
         else:
+            largest = float(found.values.abs().max())
             readings["curvature/certainty"] = (
-                f"not known to {self.tolerance:g} of the largest eigenvalue: rounding may move each by "
-                f"{found.radius:.1e} ({known}: {found.how})"
+                f"not told from zero: each is at most {largest + found.radius:.1e} ({known})"
+                if largest <= found.radius
+                else f"not known to {self.tolerance:g} of the largest eigenvalue: rounding may move each by "
+                f"{found.radius:.1e} ({known})"
             )
         return Tracked(theta.clone(), found.values[:k].cpu(), enclosure, ceiling, None, True, 0), readings
 
