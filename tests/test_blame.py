@@ -70,11 +70,11 @@ def trained(tiny, tmp_path, capsys, **changes):
         ("hvp(self, z, y, u): raise KeyError('x')", "step 0, probes.hvp: {path}:7: KeyError: 'x'; mend it, and go on"),
         (
             "gradient(self, z, y): import sys; sys.exit('no')",
-            "step 0, probes.gradient: {path}:7: SystemExit: no; mend it",
+            "step 0: {path}:7: SystemExit: no; mend it",
         ),
         (
             "gradient(self, z, y): return z[:, 0]",
-            "step 0, probes.gradient: {path}:7: "
+            "step 0: {path}:7: "
             "gradient returned a tensor of shape (64,) and type float64, and is to return "
             "a tensor of shape (64, 3) and type float64; mend it",
         ),

@@ -16,7 +16,6 @@ Mean       Over class indices it divides by D = Σ m w_y, the weight of the rows
            that hard labels and the equal probabilities part where there are weights. Where nothing counts the sum is 0
            and so is the mean, as a batch that asks nothing of the model should not end a run (torch: nan, 0/0). Rows of
            weight 0 to which smoothing gives a share have no weight to divide by: no number, here as in torch.
-
 Factor     Cholesky's, in closed form. With the tail s_k = Σ_{l≥k} p_l:  H = R FFᵀ,  F lower triangular (K, K−1),
            F_kk = √(p_k s_{k+1}/s_k),   F_lk = −p_l √(p_k/(s_k s_{k+1})) for l > k.
            Eliminating class k from diag p − ppᵀ/s with Σp = s leaves the same form in the classes after it, with
@@ -112,8 +111,7 @@ class Softmax(Loss):
     def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return self._both(z, y)
 
-    def _both(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Value and gradient, for each of the three: who overrides one of them may call another."""
+    def _both(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # not undone by who overrides one of the three
         if y.ndim > 1 or self.label_smoothing:
             return self._shared_value_and_gradient(z, y)
         t, kept = self._labels(y)
