@@ -35,7 +35,7 @@ class Routes:
             return {"torch.func": self._hessian if what == "hessian" else self._hessian.diagonal(dim1=-2, dim2=-1)}
         J = self._jacobian
         if direction is not None:
-            J = (J * direction).sum(dim=tuple(range(J.ndim - x.ndim, J.ndim)))
+            J = (J * direction).reshape((*J.shape[: J.ndim - x.ndim], -1)).sum(dim=-1)
         return {"torch.autograd": J}
 
     def f(self, x: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class Routes:
     def _hessian(self) -> Tensor:
         """S + S; of a function that takes rows apart, each row's, (N, K, K)."""
         x = self.point.x
-        H = oracle.hessian(self._total, x).reshape(*x.shape, *x.shape)
+        H = oracle.hessian(self._total, x).reshape((*x.shape, *x.shape))
         return torch.stack([H[n, :, n] for n in range(x.shape[0])]) if self.point.rowwise else H
 
     @cached_property
@@ -59,4 +59,4 @@ class Routes:
         T = self.f(x)
         entries = range(T.numel())
         rows = [oracle.gradient(lambda x, i=i: self.f(x).reshape(-1)[i], x) for i in entries]  # type: ignore[misc]
-        return torch.stack(rows).reshape(*T.shape, *x.shape)
+        return torch.stack(rows).reshape((*T.shape, *x.shape))
