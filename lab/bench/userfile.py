@@ -108,8 +108,7 @@ def _has_inputs(kind: type[Any]) -> bool:
 
 def _made(kind: type[Any], path: Path, line: int) -> Any:
     if inspect.isabstract(kind):
-        lacks = ", ".join(sorted(kind.__abstractmethods__))
-        raise InputError(f"{path}:{line}: {kind.__name__} lacks {lacks}")
+        raise InputError(f"{path}:{line}: {kind.__name__} {_lacking(kind)}")
     try:
         return kind()
     except TypeError as error:
@@ -119,6 +118,17 @@ def _made(kind: type[Any], path: Path, line: int) -> Any:
         ) from None
     except RAISED as error:
         raise InputError(f"{path}:{line}: {kind.__name__} cannot be made: it {place(error)}") from None
+
+
+def _lacking(kind: type[Any]) -> str:
+    """What an abstract class has still to write, and how: each with its arguments, value with those of `shapes`."""
+    lacks = sorted(kind.__abstractmethods__)
+    taken = {name: tuple(inspect.signature(getattr(kind, name)).parameters)[1:] for name in lacks}
+    own = tuple(getattr(kind, "shapes", None) or ("…",))
+    heads = [
+        f"def {name}(self, {', '.join(own if args[-1:] == ('kwargs',) else args)})" for name, args in taken.items()
+    ]
+    return f"lacks {', '.join(lacks)}; write {', '.join(heads)}, or start from `lab check --new FILE.py`"
 
 
 def _line(kind: type[Any]) -> int:
