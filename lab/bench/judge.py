@@ -292,7 +292,8 @@ def _badness(tried: Trial) -> tuple[int, float, float]:
     ratio = verdict.ratio if not math.isnan(verdict.ratio) else 0.0
     if verdict.who is Who.OURS:
         # The most telling point for a diagnosis is one where many entries are off, each in its own way.
-        telling = 0 if tried.dispute is None or verdict.note else _distinct(tried.dispute)
+        telling = 0.0 if tried.dispute is None or verdict.note else float(_distinct(tried.dispute))
+        telling = telling if verdict.note != conduct.RANDOM else math.inf  # what it gives elsewhere says nothing
         return order, telling, ratio
     worst_torch = max((min(e, 1.0) for name, e in verdict.errors.items() if name != "ours"), default=0.0)
     return order, worst_torch if verdict.who is Who.TORCH else ratio, 0.0

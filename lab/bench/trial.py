@@ -30,6 +30,7 @@ from lab.arithmetic import differences, exact, number
 from lab.arithmetic.formula import numbers
 from lab.arithmetic.tape import Tape
 from lab.arithmetic.truth import Point, Truth, exactly
+from lab.bench import conduct
 from lab.loss import Loss
 from lab.referee import Dispute, Verdict, Who
 
@@ -72,7 +73,7 @@ def compare(
 ) -> Sides | str:
     """Replay ours and line it up with the truth; return why not where the shapes disagree.
 
-    Raises: exact.FormulaError where ours cannot be replayed; whatever f raises.
+    Raises: exact.FormulaError where ours cannot be replayed; MisconductError where it is random; whatever f raises.
     """
     tensors = [*point.tensors(), *([direction] if direction is not None else [])]
     tape, outs = exact.record(point.of_floating(f), tensors)
@@ -88,6 +89,7 @@ def compare(
     replayed, rounding = _replayed(tape, running, arrays, true.shape)
     constants = np.zeros(true.shape)
     if _unexplained(replayed, true, constants, missing):
+        _once_more(point.of_floating(f), tensors, ours, rounding)
         constants = _replayed(tape, CONSTANTS, arrays, true.shape)[1]
         left = _unexplained(replayed, true, constants, missing)
         # A constant is a few units of rounding off: what has lost half of its digits is not its doing.
@@ -102,6 +104,13 @@ def compare(
         note = note or f"of {truth.x.size} entries of x, those most in doubt were looked at"
     limit = float(info.max)
     return Sides(exactly(ours).reshape(true.shape), replayed, rounding, constants, true, missing, limit, size, note)
+
+
+def _once_more(f: Callable[..., Any], tensors: Sequence[Tensor], ours: Tensor, rounding: Array) -> None:
+    """Call what differs from the truth again: where it then differs from itself, that is what is to be told."""
+    again = f(*(t.clone() for t in tensors))
+    if isinstance(again, Tensor) and again.shape == ours.shape:
+        conduct.steady(ours, again.detach(), torch.as_tensor(rounding).reshape(ours.shape))
 
 
 def _replayed(tape: Tape, N: number.Running, arrays: Sequence[Array], shape: tuple[int, ...]) -> tuple[Array, Array]:
