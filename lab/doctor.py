@@ -254,11 +254,16 @@ def _fits(made: Made, case: Case, ours: Tensor, bound: Tensor) -> Cause | None:
         return None
     if not math.isfinite(c) or differ(P + c * basis, ours, allowed) > 1 or differ(ours, case.truth, allowed) <= 1:
         return None
-    constant = f"{c:.6g}{_called(c, case, factor=made.unit == 'truth')}"
+    constant = f"{_written(c)}{_called(c, case, factor=made.unit == 'truth')}"
     left = made.evidence or "ours − truth"
     through = f"ours / truth = {constant}" if made.unit == "truth" else f"{left} = {constant} · {made.unit}"
     said = f"{through} in all {ours.numel()} entries (one constant fitted: weaker evidence)"
     return Cause(made.name, made.mend, said, True)
+
+
+def _written(c: float) -> str:
+    """A number to six digits; one that is 1 in these, by what it has more."""
+    return f"{c:.6g}" if f"{c:.6g}" != "1" or c == 1 else f"1 {'+' if c > 1 else '−'} {abs(c - 1):.3g}"
 
 
 def _called(c: float, case: Case, factor: bool) -> str:

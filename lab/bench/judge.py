@@ -230,7 +230,7 @@ def _trial(what: str, claim: Claim, subject: Subject, truth: Truth, routes: Rout
     verdict = trial.against_torch(verdict, sides, parties)
     if verdict.who is not Who.OURS or trial.right_on_paper(verdict):
         return Trial(verdict)
-    found = trial.dispute(what, sides, point, direction, letters(subject, point), subject.loss)
+    found = trial.dispute(verdict, sides, point, direction, letters(subject, point), subject.loss)
     return Trial(replace(verdict, diagnosis=aside), found)
 
 
@@ -305,7 +305,8 @@ def _distinct(found: Dispute) -> int:
 
 def _diagnosed(found: Sequence[Trial]) -> Verdict:
     """The first verdict, with the doctor's diagnosis from it and the next few where it failed."""
-    disputes = [tried.dispute for tried in found[:CONSULTED] if tried.dispute is not None]
+    alike = [tried for tried in found[:CONSULTED] if trial.hidden(tried.verdict) is trial.hidden(found[0].verdict)]
+    disputes = [tried.dispute for tried in alike if tried.dispute is not None]
     if found[0].dispute is None:
         return found[0].verdict
     from lab.doctor import diagnose
