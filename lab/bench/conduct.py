@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 ROOM = 8.0
+LEAVES = "so that it cannot be differentiated"
 RANDOM = "gives other numbers each time it is called: take what is random as an argument"
 
 

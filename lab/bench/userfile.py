@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lab import oracle
-from lab.bench import backward, judge
+from lab.bench import backward, claims, judge
 from lab.bench.judge import Subject
 from lab.bench.raised import place
 from lab.derivation import Derivation
@@ -97,7 +97,7 @@ def _is_base(kind: type[Derivation], own: list[type]) -> bool:
     if not any(c is not kind and issubclass(c, kind) for c in own):
         return False
     try:
-        return inspect.isabstract(kind) or not judge.derived(kind)
+        return inspect.isabstract(kind) or not claims.derived(kind)
     except InputError:  # which is said where it is judged
         return False
 
