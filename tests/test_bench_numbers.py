@@ -1,5 +1,7 @@
 """A function of which everything is one number, its argument or its value, is judged as any other."""
 
+import re
+
 import pytest
 import torch
 
@@ -114,3 +116,64 @@ def test_a_wrong_derivative_by_a_number_is_wrong_and_raises_nothing(what):
     wrong = [v for v in lab.check(Doubled) if not v.passed]
     assert {v.what for v in wrong} == {what}
     assert not any("raises" in str(v) for v in wrong)
+
+
+class Exponentials(lab.Derivation):
+    """Σ eˣ, with a reference."""
+
+    shapes = {"x": "n"}
+
+    def value(self, x):
+        return x.exp().sum()
+
+    def reference(self, x):
+        return x.exp().sum()
+
+    def jvp(self, x, v):
+        return x.exp() @ v
+
+
+@pytest.mark.parametrize("what", ["value", "jvp"])
+@pytest.mark.parametrize(("factor", "said"), [(1.5, "1.5"), (-3.0, "-3"), (torch.pi, "3.14159 = π"), (1e-3, "0.001")])
+def test_a_factor_that_is_the_same_at_every_input_is_fitted_over_the_inputs(what, factor, said):
+    class Scaled(Exponentials):
+        pass
+
+    setattr(Scaled, what, lambda self, *args: factor * getattr(Exponentials, what)(self, *args))
+    wrong = [v for v in lab.check(Scaled) if not v.passed]
+    assert [v.what for v in wrong] == [what, what]
+    for verdict in wrong:
+        assert re.match(rf"ours / truth = {said} at each of \d inputs \(one constant fitted: weaker", verdict.diagnosis)
+        assert "a constant factor; look for a constant that was lost or kept" in verdict.diagnosis
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda x: x.exp().sum() + 0.3,
+        lambda x: x.exp().square().sum(),
+        lambda x: x.exp().sum() * (2 + x[0].sin()),
+        lambda x: 0 * x.sum(),
+    ],
+)
+def test_no_factor_is_fitted_to_a_number_that_has_another_at_every_input(other):
+    class Other(Exponentials):
+        def value(self, x):
+            return other(x)
+
+    for verdict in lab.check(Other):
+        assert verdict.passed is (verdict.what != "value")
+        assert "a constant factor" not in verdict.diagnosis
+
+
+def test_two_inputs_are_too_few_to_fit_a_factor_to():
+    class Few(Exponentials):
+        def examples(self, rng):
+            yield torch.tensor([1.0, 2.0])
+            yield torch.tensor([3.0, -1.0, 0.5])
+
+        def value(self, x):
+            return 1.5 * x.exp().sum()
+
+    for verdict in lab.check(Few):
+        assert "a constant factor" not in verdict.diagnosis
