@@ -86,14 +86,37 @@ def diagnose(dispute: Dispute, *others: Dispute) -> Diagnosis:
     found = [replace(each, causes=tuple(c for c in each.causes if c.name in working)) for each in found]
     common = tuple(cause for cause in found[0].causes if all(cause.name in each.names for each in found))
     named = all(each.causes and not any(cause.fitted for cause in each.causes) for each in found)
-    if not named and all(cause.fitted for cause in common) and (varying := _varying((dispute, *others))):
-        return replace(first, causes=(varying,))
+    if not named and all(cause.fitted for cause in common):
+        over = _over_inputs((dispute, *others)) or _varying((dispute, *others))
+        if over:
+            return replace(first, causes=(over,))
     if common or len(found) == 1:
         return replace(first, causes=common)
     # What explains some inputs and leaves others unexplained is a coincidence, as 1/σ′(0) = 4 = d may be.
     if not named:
         return Diagnosis((), first.residual)
     return Diagnosis(_merged([cause for each in found for cause in each.causes]), first.residual, everywhere=False)
+
+
+def _over_inputs(disputes: Iterable[Dispute]) -> Cause | None:
+    """The cause where ours is one multiple of the truth, each a single number, at every input; None elsewhere.
+
+    A number alone has a multiple of its own anywhere: it is the inputs that have to agree, as entries have.
+    """
+    telling = [each for each in disputes if _tells(each)]
+    factors = [_factor(each) for each in telling if each.truth.numel() == 1]
+    known = [factor for factor in factors if factor is not None]
+    if not ENTRIES <= len(telling) == len(known) or any(
+        abs(a - b) > s + t for (a, s), (b, t) in combinations(known, 2)
+    ):
+        return None
+    c = min(known, key=lambda factor: factor[1])[0]
+    names = set.intersection(*({*_names(c, _case(each))[0]} for each in telling))
+    if abs(c) <= max(_case(each).unit for each in telling):  # as good as 0: no factor, but something that vanishes
+        return None
+    constant = _written(c) + (f" = {' or '.join(sorted(names))}" if names else "")
+    said = f"ours / truth = {constant} at each of {len(known)} inputs (one constant fitted: weaker evidence)"
+    return Cause("a constant factor", "look for a constant that was lost or kept", said, True)
 
 
 def _varying(disputes: Iterable[Dispute]) -> Cause | None:
@@ -254,11 +277,16 @@ def _fits(made: Made, case: Case, ours: Tensor, bound: Tensor) -> Cause | None:
         return None
     if not math.isfinite(c) or differ(P + c * basis, ours, allowed) > 1 or differ(ours, case.truth, allowed) <= 1:
         return None
-    constant = f"{c:.6g}{_called(c, case, factor=made.unit == 'truth')}"
+    constant = f"{_written(c)}{_called(c, case, factor=made.unit == 'truth')}"
     left = made.evidence or "ours − truth"
     through = f"ours / truth = {constant}" if made.unit == "truth" else f"{left} = {constant} · {made.unit}"
     said = f"{through} in all {ours.numel()} entries (one constant fitted: weaker evidence)"
     return Cause(made.name, made.mend, said, True)
+
+
+def _written(c: float) -> str:
+    """A number to six digits; one that is 1 in these, by what it has more."""
+    return f"{c:.6g}" if f"{c:.6g}" != "1" or c == 1 else f"1 {'+' if c > 1 else '−'} {abs(c - 1):.3g}"
 
 
 def _called(c: float, case: Case, factor: bool) -> str:

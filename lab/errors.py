@@ -22,7 +22,7 @@ def unread(path: Path, error: BaseException) -> InputError:
     import traceback
 
     if isinstance(error, SyntaxError):
-        return InputError(f"{error.filename}:{error.lineno}: {error.msg}")
+        return InputError(f"{error.filename}:{error.lineno}: {error.msg}; mend it there, or on the line before")
     here = {str(path), str(path.resolve())}
     frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename in here]
     line = f":{frames[-1]}" if frames else ""

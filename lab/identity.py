@@ -96,6 +96,11 @@ def normal(rng: Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=rng, dtype=torch.float64)
 
 
+def drawn(x: Tensor) -> str:
+    """Name a drawn point by its numbers, so that evidence at one is not taken for evidence at another."""
+    return f"x = ({', '.join(f'{v:.3g}' for v in x.tolist())})"
+
+
 def symmetric(rng: Generator, n: int) -> Tensor:
     """Draw an exactly symmetric float64 matrix (n, n)."""
     A = normal(rng, n, n)

@@ -111,11 +111,16 @@ class Verdict:
             [f"{self.what} in {self.dtype} is {told}{ratio}, at {place}", *(part for part in seen if part)]
         )
 
+    def _digits(self) -> int:
+        """How many digits tell ours from the truth, six at least."""
+        told = (n for n in range(6, 17) if f"{self.ours:.{n}g}" != f"{self.truth:.{n}g}")
+        return next(told, 6)
+
     def what_was_seen(self) -> str:
         """What the three parties have at that entry, and the note, in words; "" where there is nothing to say."""
         parts = []
         if self.who is Who.OURS and not math.isnan(self.truth):
-            parts.append(f"ours {self.ours:.6g}, truth {self.truth:.6g}")
+            parts.append(f"ours {{:.{self._digits()}g}}, truth {{:.{self._digits()}g}}".format(self.ours, self.truth))
         others = {name: error for name, error in self.errors.items() if name != "ours"}
         if self.who is Who.TORCH and others:
             worst = max(others, key=lambda name: others[name])

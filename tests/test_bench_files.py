@@ -130,14 +130,25 @@ def test_a_reference_of_a_function_is_the_truth(mine, capsys):
 
 BAD = {
     "no such file": (None, r"mine\.py: no such file"),
-    "a syntax error": ("import lab\nclass A(lab.Derivation)\n    pass\n", r"mine\.py:2: .*expected"),
+    "a syntax error": ("import lab\nclass A(lab.Derivation)\n    pass\n", r"mine\.py:2: .*expected.*; mend it there"),
     "an error at the top": ("import lab\n\nx = 1 / 0\n", r"mine\.py:3: ZeroDivisionError"),
     "nothing in it": ("x = 1\n", r"mine\.py: nothing to judge in it"),
     "a missing import": ("import nonsense_of_mine\n", r"mine\.py:1: ModuleNotFoundError.*install .* -m pip\n"),
     "a missing part": ("import torch.nonsense\n", r"mine\.py:1: ModuleNotFoundError: .*'torch.nonsense'\n"),
     "a misspelt import": ("import math\nimport trch\n", r"mine\.py:2: ModuleNotFoundError.*did you mean 'torch'\?"),
     "arguments needed": (HEAD + RIDGE.replace("ridge = Ridge(0.3)", ""), r"mine\.py:\d+: Ridge cannot be made without"),
-    "an abstract loss": (HEAD + "class L(lab.Loss):\n    pass\n", r"mine\.py:4: L lacks .*gradient"),
+    "an abstract loss": (
+        HEAD + "class L(lab.Loss):\n    pass\n",
+        r"mine\.py:4: L lacks .*gradient.*; write .*def hvp\(self, z, y, u\)",
+    ),
+    "no value": (
+        HEAD + 'class N(lab.Derivation):\n    shapes = {"x": "n", "w": "n"}\n    def gradient(self, x, w): return w\n',
+        r"mine\.py:4: N lacks value; write def value\(self, x, w\), or start from `lab check --new FILE\.py`",
+    ),
+    "no value and no shapes": (
+        HEAD + "class N(lab.Derivation):\n    def gradient(self, x): return 2 * x\n",
+        r"mine\.py:4: N lacks value; write def value\(self, …\)",
+    ),
     "a bad shape": (HEAD + RIDGE.replace('"n d"', '"n dd"'), r"mine\.py:\d+: ridge: 'X': 'dd' is neither"),
     "no shapes": (HEAD + SWISH.replace("shapes", "shape"), r"mine\.py:\d+: Swish: no inputs"),
     "examples that raise": (

@@ -123,7 +123,7 @@ BROKEN = {
         "import nonsense_of_mine\n",
         r"bad\.py:1: ModuleNotFoundError: .* install the package .* pip$",
     ),
-    "a syntax error": ("\nclass A(\n", r"bad\.py:2: '\(' was never closed$"),
+    "a syntax error": ("\nclass A(\n", r"bad\.py:2: '\(' was never closed; mend it there, or on the line before$"),
     "an error at the top": ("x = 1\ny = x / 0\n", r"bad\.py:2: ZeroDivisionError: division by zero$"),
     "one that leaves": ("import sys\nsys.exit(0)\n", r"bad\.py:2: SystemExit: 0$"),
     "a plain dataclass": (

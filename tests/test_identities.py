@@ -147,6 +147,17 @@ def test_the_source_with_the_wrong_shape_is_told_both_shapes():
     assert re.search(r"right is: Xᵀ\(σ∘\(1 − σ\)\) = \(.*\) as the gradient of ΣY: .* of what rounding allows", text)
 
 
+def test_no_two_pieces_of_evidence_are_worded_alike_within_a_statement_or_of_the_hessian():
+    found = ledger.judge()
+    for name, finding in found.items():
+        said = [(each.role, each.what) for each in finding.evidence]
+        assert len(said) == len(set(said)), name
+    of_hessian = [
+        {each.what for each in found[name].evidence} for name in ("hessian_definition", "hessian_as_jacobian")
+    ]
+    assert not set.intersection(*of_hessian)
+
+
 def test_the_tally_names_what_is_wrong_or_untold():
     findings = {name: judged(IDENTITIES[name]()) for name in ("sigmoid_layer", "trace_cyclic")}
     assert "1 wrong as stated (sigmoid_layer)" in ledger.tally(findings)

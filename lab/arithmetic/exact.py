@@ -20,7 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lab.arithmetic import formulas as formulas
 from lab.arithmetic.formula import OPERATIONS
 from lab.arithmetic.tape import FormulaError as FormulaError
+from lab.arithmetic.tape import LeavingError as LeavingError
 from lab.arithmetic.tape import Node, Ref, Tape
+from lab.bench.raised import caller
 
 # Their values do not depend on their tensor argument's.
 FACTORIES = {
@@ -37,7 +39,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tape = Tape()
-        self.unknown = ""
+        self.unknown = self.left = ""
         self._known: set[int] = set()
         self._computed: set[int] = set()
         for x in inputs:
@@ -75,7 +77,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name == "_local_scalar_dense":
             (ref,) = refs.values()
             if ref.dtype.is_floating_point and ref.storage in self._computed:
-                self.unknown = self.unknown or "a number leaves torch by .item() or float()"
+                self._leave("a number leaves torch by .item() or float()")
             return
         given = {ref.storage for ref in refs.values()}
         mutable = func._schema.is_mutable
@@ -124,7 +126,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def leaves(self, x: Tensor) -> None:
         """Note that numbers of x go where they cannot be followed."""
         if x.is_floating_point() and x.untyped_storage()._cdata in self._computed:
-            self.unknown = self.unknown or "numbers leave torch, as for NumPy"
+            self._leave("numbers leave torch, as for NumPy")
+
+    def _leave(self, why: str) -> None:
+        self.unknown, self.left = self.unknown or why, self.left or caller()
 
     def results(self, outputs: Sequence[Tensor]) -> None:
         """Note what the function returned."""
@@ -175,6 +180,8 @@ def record(f: Callable[..., Any], inputs: Sequence[Tensor]) -> tuple[Tape, list[
     if not results or not all(isinstance(x, Tensor) for x in results):
         raise TypeError(f"must return a tensor, and returned {type(out).__name__}")
     recorder.results(results)
+    if recorder.left:
+        raise LeavingError(recorder.unknown, recorder.left)
     if recorder.unknown:
         raise FormulaError(recorder.unknown)
     return recorder.tape, [x.detach() for x in results]

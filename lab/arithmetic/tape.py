@@ -21,6 +21,14 @@ class FormulaError(Exception):
     """No exact replay is to be had; the message completes "no reference in higher precision: …"."""
 
 
+class LeavingError(FormulaError):
+    """No exact replay, as numbers of it leave torch; `place` is the line where the first do."""
+
+    def __init__(self, why: str, place: str) -> None:
+        super().__init__(why)
+        self.place = place
+
+
 @dataclass(frozen=True)
 class Ref:
     """A tensor's place in the shadow memory."""

@@ -105,7 +105,7 @@ class Truth:
             return self.value, np.zeros(T, dtype=bool)
         if what == "jvp":
             (slope,), (kink,) = differences.first(self.f, self.x, [direction])
-            return slope, np.asarray(kink)
+            return np.asarray(slope, dtype=object), np.asarray(kink)  # a number comes bare
         # A Hessian's columns are chosen, each with all its rows.
         chosen = self._looked(doubt, self.budget if what != "hessian" else len(self.units))
         slopes, kinks = self._along(chosen)

@@ -20,12 +20,13 @@ from torch import Generator, Tensor
 from lab import inputs
 from lab.arithmetic import exact
 from lab.arithmetic.truth import DIRECTED, Point, Truth, exactly
-from lab.bench import conduct, sayings, trial
+from lab.bench import conduct, perturbed, sayings, trial
+from lab.bench.claims import derived
 from lab.bench.raised import place
 from lab.bench.routes import Routes
 from lab.bench.trial import Trial
 from lab.derivation import Derivation
-from lab.errors import RAISED, InputError, near
+from lab.errors import RAISED, InputError
 from lab.loss import Loss
 from lab.referee import Dispute, Verdict, Who
 
@@ -33,8 +34,6 @@ SEED = 0
 CONSULTED = 6  # failed examples that a diagnosis has to explain
 DTYPES = (torch.float64, torch.float32)
 SUMMED = ("gradient", "hessian", "hvp")  # of a value that is no number these are its entries' sum's
-CLAIMS = ("value", "gradient", "jacobian", "hessian", "diagonal", "hvp", "jvp", "vjp")
-SHORTENED = ("gradient", "jacobian", "hessian")
 NOTHING = "examples yields nothing to judge it at; yield tuples of arguments that have entries"
 NO_NUMBERS = "examples yields no numbers to judge it at: in each an argument is nothing but NaN, or x no finite number"
 Claim = Callable[..., Tensor]
@@ -59,6 +58,12 @@ class Subject:
     torchs: Claim | None = None  # what torch's own routes differentiate, where it is not f
     tensor: str = ""
     owner: type[Any] | None = None  # the class that it was written as
+
+    @property
+    def called(self) -> str:
+        """What its author calls f."""
+        name = getattr(self.f, "__name__", "")
+        return name if name in ("value", "reference") else "forward"
 
     def routes(self, point: Point) -> Routes:
         """What torch makes of it at a point."""
@@ -95,32 +100,6 @@ def subject(derivation: Derivation) -> Subject:
     return Subject(f, claims, derivation.examples, names, 0, loss is not None, derivation.shapes, loss, owner=kind)
 
 
-def derived(kind: type[Derivation]) -> tuple[str, ...]:
-    """What there is to judge of a class, by name: its value too, where it has a reference for that.
-
-    Raises: InputError for a method that nobody would call.
-    """
-    _spelt(kind)
-    own = kind.reference is not Derivation.reference
-    return tuple(what for what in CLAIMS if callable(getattr(kind, what, None)) and (own or what != "value"))
-
-
-def _spelt(kind: type[Derivation]) -> None:
-    """Raise InputError for a method that nobody would call, as its name is nearly one of those that are judged."""
-    known = (*CLAIMS, "reference", "examples", "shapes")
-    others = {name for base in kind.__mro__ if base.__module__ != kind.__module__ for name in vars(base)}
-    for name in vars(kind):
-        own = not name.startswith("_") and name not in known and name not in others
-        if own and (meant := near(name, known) or _short_for(name, kind)):
-            raise InputError(f"{name}: not a name that is judged; did you mean {meant!r}? Rename it if it is not")
-
-
-def _short_for(name: str, kind: type[Derivation]) -> str:
-    """The derivative that a name is short for, as grad, jac and hess are, where the class does not write it out."""
-    lacks = (full for full in SHORTENED if getattr(kind, full, None) in (None, getattr(Loss, full, None)))
-    return next((full for full in lacks if len(name) > 2 and full.startswith(name.lower())), "")
-
-
 def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int = SEED) -> Iterator[Verdict]:
     """Yield the verdict on each claim in each precision: the worst over all examples; and on what a loss says."""
     presentable(subject)
@@ -132,7 +111,8 @@ def verdicts(subject: Subject, dtypes: Sequence[torch.dtype] = DTYPES, seed: int
         for point in points(subject, dtype, rng):
             for what, tried in _tried(subject, point, directions):
                 trials[what].append(tried)
-        for found in filter(None, trials.values()):
+        lost = [tried for each in trials.values() for tried in each if conduct.LEAVES in tried.verdict.note]
+        for found in [lost[:1]] if lost else filter(None, trials.values()):  # of what is then said there is no truth
             verdict = _diagnosed(sorted(found, key=_badness, reverse=True))
             right = right and verdict.passed
             yield verdict
@@ -182,15 +162,12 @@ def _point(subject: Subject, example: Any, dtype: torch.dtype) -> Point:
 
 
 def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str, Trial]]:
-    truth: Truth | None = None
-    why, routes = "", subject.routes(point)
+    routes = subject.routes(point)
     reads = subject.owner is None or issubclass(subject.owner, Derivation)
     with torch.no_grad():
         try:
             conduct.require(subject.f, point.args, point.names, reads)
-            truth = Truth(subject.f, point)
-        except exact.FormulaError as error:
-            why = str(error)
+            truth = _truth(subject, point, routes)
         except RAISED as error:
             yield next(iter(subject.claims)), Trial(_raised("value", point, error))
             return
@@ -200,13 +177,40 @@ def _tried(subject: Subject, point: Point, rng: Generator) -> Iterator[tuple[str
                 given = point.args if direction is None else (*point.args, direction)
                 due = point.x.dtype if subject.loss is not None and what != "value" else None
                 conduct.require(claim, given, point.names, reads, due)
-                if truth is None:
-                    raise exact.FormulaError(why)
-                yield what, _trial(what, claim, subject, truth, routes, direction)
-            except exact.FormulaError as unknown:
-                yield what, _estimated(what, claim, subject, point, direction, str(unknown))
+                yield what, _judged(what, claim, subject, point, truth, routes, direction)
             except RAISED as error:
                 yield what, Trial(_raised(what, point, error))
+
+
+def _truth(subject: Subject, point: Point, routes: Routes) -> Truth | str:
+    """The truth at a point, or why there is torch's alone.
+
+    Raises: MisconductError where there is neither; whatever f raises.
+    """
+    try:
+        return Truth(subject.f, point)
+    except exact.FormulaError as error:
+        if set(subject.claims) > {"value"} or "value" not in subject.claims:
+            routes.require(error, subject.called)
+        return str(error)
+
+
+def _judged(
+    what: str,
+    claim: Claim,
+    subject: Subject,
+    point: Point,
+    truth: Truth | str,
+    routes: Routes,
+    direction: Tensor | None,
+) -> Trial:
+    try:
+        if isinstance(truth, Truth):
+            return _trial(what, claim, subject, truth, routes, direction)
+        why = truth
+    except exact.FormulaError as error:
+        why = str(error)
+    return perturbed.estimated(what, claim, subject.routes, point, direction, why)
 
 
 def _direction(what: str, subject: Subject, point: Point, rng: Generator) -> Tensor | None:
@@ -230,7 +234,7 @@ def _trial(what: str, claim: Claim, subject: Subject, truth: Truth, routes: Rout
     verdict = trial.against_torch(verdict, sides, parties)
     if verdict.who is not Who.OURS or trial.right_on_paper(verdict):
         return Trial(verdict)
-    found = trial.dispute(what, sides, point, direction, letters(subject, point), subject.loss)
+    found = trial.dispute(verdict, sides, point, direction, letters(subject, point), subject.loss)
     return Trial(replace(verdict, diagnosis=aside), found)
 
 
@@ -239,16 +243,6 @@ def _aside(what: str, truth: Truth) -> str:
     if what not in SUMMED or not truth.shape or truth.point.rowwise:
         return ""
     return f"value has shape {truth.shape}, so that this is its sum's {what}; a mean that is meant is to be taken there"
-
-
-def _estimated(what: str, claim: Claim, subject: Subject, point: Point, direction: Tensor | None, why: str) -> Trial:
-    from lab.bench.perturbed import estimated
-
-    def truth(*args: Any) -> Tensor:
-        there = replace(point, args=args[: len(point.args)])
-        return next(iter(subject.routes(there).of(what, direction).values()))
-
-    return estimated(what, claim, truth, point, direction, why)
 
 
 def letters(subject: Subject, point: Point) -> dict[str, int]:
@@ -292,7 +286,8 @@ def _badness(tried: Trial) -> tuple[int, float, float]:
     ratio = verdict.ratio if not math.isnan(verdict.ratio) else 0.0
     if verdict.who is Who.OURS:
         # The most telling point for a diagnosis is one where many entries are off, each in its own way.
-        telling = 0 if tried.dispute is None or verdict.note else _distinct(tried.dispute)
+        telling = 0.0 if tried.dispute is None or verdict.note else float(_distinct(tried.dispute))
+        telling = telling if verdict.note != conduct.RANDOM else math.inf  # what it gives elsewhere says nothing
         return order, telling, ratio
     worst_torch = max((min(e, 1.0) for name, e in verdict.errors.items() if name != "ours"), default=0.0)
     return order, worst_torch if verdict.who is Who.TORCH else ratio, 0.0
@@ -304,7 +299,8 @@ def _distinct(found: Dispute) -> int:
 
 def _diagnosed(found: Sequence[Trial]) -> Verdict:
     """The first verdict, with the doctor's diagnosis from it and the next few where it failed."""
-    disputes = [tried.dispute for tried in found[:CONSULTED] if tried.dispute is not None]
+    alike = [tried for tried in found[:CONSULTED] if trial.hidden(tried.verdict) is trial.hidden(found[0].verdict)]
+    disputes = [tried.dispute for tried in alike if tried.dispute is not None]
     if found[0].dispute is None:
         return found[0].verdict
     from lab.doctor import diagnose

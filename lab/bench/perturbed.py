@@ -16,8 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lab.arithmetic.truth import Point
+from lab.arithmetic.truth import ORDER_2, Point
+from lab.bench.raised import place
+from lab.bench.routes import Routes
 from lab.bench.trial import Trial
+from lab.errors import RAISED
 from lab.referee import Dispute, Verdict, Who, compare
 
 SAMPLES = 8
@@ -26,34 +29,55 @@ SAMPLES = 8
 def estimated(
     what: str,
     ours: Callable[..., Tensor],
+    routes: Callable[[Point], Routes],
+    point: Point,
+    direction: Tensor | None,
+    why: str,
+) -> Trial:
+    """Judge a claim against the first of torch's `routes`, by an estimated allowance; `why` there is no replay."""
+
+    def truth(*args: Any) -> Tensor:
+        return next(iter(routes(replace(point, args=args[: len(point.args)])).of(what, direction).values()))
+
+    why = f"no reference in higher precision: {why}"
+    if lacks := _lacks(what, routes(point), direction):
+        nan, dtype = math.nan, str(point.x.dtype).removeprefix("torch.")
+        return Trial(Verdict(what, what, nan, (), nan, nan, 0.0, Who.UNTOLD, dtype, f"{why}; and {lacks}"))
+    return _held(what, ours, truth, point, direction, why)
+
+
+def _lacks(what: str, routes: Routes, direction: Tensor | None) -> str:
+    """Why torch's own derivative is not to be had, or not to be trusted; "" where it is."""
+    try:
+        routes.of(what, direction)
+        if what in ORDER_2 and not routes.follow(second=True):
+            return (
+                "torch's second derivative is not the slope of its first: some of that leaves torch, or is taken once"
+            )
+    except RAISED as error:
+        return f"torch cannot differentiate it: {place(error)}"
+    return ""
+
+
+def _held(
+    what: str,
+    ours: Callable[..., Tensor],
     truth: Callable[..., Tensor],
     point: Point,
     direction: Tensor | None,
     why: str,
 ) -> Trial:
-    """Judge a claim against torch's derivative `truth` of the same arguments, by an estimated allowance."""
+    """Hold a claim against `truth` of the same arguments, in float64."""
     given = () if direction is None else (direction,)
     dtype = str(point.x.dtype).removeprefix("torch.")
     exact = tuple(a.double() if isinstance(a, Tensor) and a.is_floating_point() else a for a in (*point.args, *given))
     mine, theirs = ours(*point.args, *given).detach(), truth(*exact).detach()  # float64 is the truth for float32
-    note = f"no reference in higher precision: {why}; what rounding allows is estimated"
+    note = f"{why}; what rounding allows is estimated"
     if mine.shape != theirs.shape and mine.numel() == theirs.numel() and what in ("jacobian", "hessian"):
         mine = mine.reshape(theirs.shape)
     if mine.shape != theirs.shape:
-        return Trial(
-            Verdict(
-                what,
-                what,
-                math.inf,
-                (),
-                math.nan,
-                math.nan,
-                0.0,
-                Who.OURS,
-                dtype,
-                f"has shape {tuple(mine.shape)} where {tuple(theirs.shape)} is due",
-            )
-        )
+        nan, due = math.nan, f"has shape {tuple(mine.shape)} where {tuple(theirs.shape)} is due"
+        return Trial(Verdict(what, what, math.inf, (), nan, nan, 0.0, Who.OURS, dtype, due))
     unit = torch.finfo(point.x.dtype).eps / 2
     n = sum(point.args[i].numel() for i in point.floating) + 4
     moves = torch.zeros_like(theirs, dtype=torch.float64)

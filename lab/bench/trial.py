@@ -30,12 +30,14 @@ from lab.arithmetic import differences, exact, number
 from lab.arithmetic.formula import numbers
 from lab.arithmetic.tape import Tape
 from lab.arithmetic.truth import Point, Truth, exactly
+from lab.bench import conduct
 from lab.loss import Loss
 from lab.referee import Dispute, Verdict, Who
 
 Array = Any
 CONSTANTS = number.Running(0.0, 0.0)
 RIGHT = "the formula is right"
+HIDDEN = "less than rounding"
 FAR = 64.0  # how much closer to the truth another must be for a party to be called the less exact one
 
 
@@ -72,7 +74,7 @@ def compare(
 ) -> Sides | str:
     """Replay ours and line it up with the truth; return why not where the shapes disagree.
 
-    Raises: exact.FormulaError where ours cannot be replayed; whatever f raises.
+    Raises: exact.FormulaError where ours cannot be replayed; MisconductError where it is random; whatever f raises.
     """
     tensors = [*point.tensors(), *([direction] if direction is not None else [])]
     tape, outs = exact.record(point.of_floating(f), tensors)
@@ -88,6 +90,7 @@ def compare(
     replayed, rounding = _replayed(tape, running, arrays, true.shape)
     constants = np.zeros(true.shape)
     if _unexplained(replayed, true, constants, missing):
+        _once_more(point.of_floating(f), tensors, ours, rounding)
         constants = _replayed(tape, CONSTANTS, arrays, true.shape)[1]
         left = _unexplained(replayed, true, constants, missing)
         # A constant is a few units of rounding off: what has lost half of its digits is not its doing.
@@ -102,6 +105,13 @@ def compare(
         note = note or f"of {truth.x.size} entries of x, those most in doubt were looked at"
     limit = float(info.max)
     return Sides(exactly(ours).reshape(true.shape), replayed, rounding, constants, true, missing, limit, size, note)
+
+
+def _once_more(f: Callable[..., Any], tensors: Sequence[Tensor], ours: Tensor, rounding: Array) -> None:
+    """Call what differs from the truth again: where it then differs from itself, that is what is to be told."""
+    again = f(*(t.clone() for t in tensors))
+    if isinstance(again, Tensor) and again.shape == ours.shape:
+        conduct.steady(ours, again.detach(), torch.as_tensor(rounding).reshape(ours.shape))
 
 
 def _replayed(tape: Tape, N: number.Running, arrays: Sequence[Array], shape: tuple[int, ...]) -> tuple[Array, Array]:
@@ -156,18 +166,20 @@ def weigh(what: str, tensor: str, sides: Sides, dtype: str) -> Verdict:
     wrong = [i for i in entries if formula[i] > 1]
     worst = max(wrong or entries, key=lambda i: (figure[i], formula[i]))
     who, note, ratio, bound = Who.NOBODY, sides.note, figure[worst], float(sides.rounding[worst])
+    shown = sides.ours
     if wrong:
         who = Who.OURS
         if ratio <= 1:
-            note = f"less than rounding here ({ratio:.1g} of it), but in 120 digits it does not go away"
-            ratio, bound = formula[worst], allowed[worst]
+            worst, shown = max(wrong, key=lambda i: formula[i]), sides.replayed
+            ratio, bound = figure[worst], float(sides.rounding[worst])
+            note = f"{HIDDEN}: {dtype} cannot show it, the formula in 120 digits does"
     elif ratio > 1:
         who = Who.OURS
         overflow = "in this type its evaluation overflows, or loses what the bound cannot follow"
         note = f"{RIGHT}; {sides.note or overflow}"
     elif math.isinf(bound):
         who, note = Who.UNTOLD, "ill-conditioned: the formula is right, and its rounding is unbounded here"
-    ours, true = float(sides.ours[worst]), float(sides.truth[worst])
+    ours, true = float(shown[worst]), float(sides.truth[worst])
     seen = torch.full(sides.truth.shape, math.nan, dtype=torch.float64)
     for index, each in figure.items():
         seen[index] = each
@@ -179,13 +191,19 @@ def right_on_paper(verdict: Verdict) -> bool:
     return verdict.note.startswith(RIGHT)
 
 
+def hidden(verdict: Verdict) -> bool:
+    """Whether a formula is wrong by less than rounding shows, so that it is the replay that convicts it."""
+    return verdict.note.startswith(HIDDEN)
+
+
 def against_torch(verdict: Verdict, sides: Sides, parties: Mapping[str, Tensor]) -> Verdict:
     """Add torch's own errors to a verdict of right, and say who has lost half of the digits where another has not."""
     entries = [index for index in np.ndindex(sides.truth.shape) if not _skip(sides, index)]
     errors = {
         name: _relative(sides, exactly(tensor).reshape(sides.truth.shape), entries) for name, tensor in parties.items()
     }
-    errors = {"ours": _relative(sides, sides.ours, entries), **errors}
+    mine = sides.replayed if hidden(verdict) else sides.ours
+    errors = {"ours": _relative(sides, mine, entries), **errors}
     if verdict.who is not Who.NOBODY or not parties:
         return replace(verdict, errors={n: e[verdict.where] for n, e in errors.items() if verdict.where in e})
     info = torch.finfo(torch.float32 if verdict.dtype == "float32" else torch.float64)
@@ -202,28 +220,40 @@ def against_torch(verdict: Verdict, sides: Sides, parties: Mapping[str, Tensor])
 
 
 def _relative(sides: Sides, theirs: Array, entries: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], float]:
-    """The relative error of a party at each entry; the error itself where the truth is 0."""
+    """The relative error of a party at each entry; the error itself where the truth is 0.
+
+    Below what the truth's own quotients leave it is 0.
+    """
     gaps = {i: number.size(theirs[i] - sides.truth[i]) / (number.size(sides.truth[i]) or 1.0) for i in entries}
-    return {i: math.inf if math.isnan(gap) else gap for i, gap in gaps.items()}
+    return {i: math.inf if math.isnan(gap) else gap * (gap > differences.TOLERANCE) for i, gap in gaps.items()}
 
 
 def dispute(
-    what: str, sides: Sides, point: Point, direction: Tensor | None, letters: Mapping[str, int], loss: Loss | None
-) -> Dispute:
-    """Hand the comparison over whole, as float64 tensors."""
+    verdict: Verdict,
+    sides: Sides,
+    point: Point,
+    direction: Tensor | None,
+    letters: Mapping[str, int],
+    loss: Loss | None,
+) -> Dispute | None:
+    """Hand the comparison over whole, as float64 tensors; None where float64 has not the digits to show what is wrong.
+
+    What rounding hides is shown as the replay has it, to float64's rounding.
+    """
     given = {name: a for name, a in zip(point.names, point.args, strict=True) if isinstance(a, Tensor)}
     first = point.names[point.wrt]
     inputs = {first: given[first], **given, **({"direction": direction} if direction is not None else {})}
-    allowed = np.array([sides.rounding[i] + _allowed(sides, i) for i in np.ndindex(sides.truth.shape)])
-    return Dispute(
-        what,
-        tensor(sides.ours),
-        tensor(sides.truth),
-        torch.tensor(allowed).reshape(sides.truth.shape),
-        inputs,
-        letters,
-        loss,
-    )
+    unseen = hidden(verdict)
+    rounding = sides.rounding
+    if unseen:
+        inputs = {name: a.double() if a.is_floating_point() else a for name, a in inputs.items()}
+        rounding = torch.finfo(torch.float64).eps * np.vectorize(number.size, otypes=[float])(sides.truth)
+    ours, truth = tensor(sides.replayed if unseen else sides.ours), tensor(sides.truth)
+    allowed = torch.tensor(np.array([rounding[i] + _allowed(sides, i) for i in np.ndindex(sides.truth.shape)]))
+    allowed = allowed.reshape(sides.truth.shape)
+    if unseen and not bool(((ours - truth).abs() > allowed).any()):
+        return None
+    return Dispute(verdict.what, ours, truth, allowed, inputs, letters, loss)
 
 
 def _parts(full: Array) -> tuple[Array, Array]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lab import oracle
-from lab.bench import backward, judge
+from lab.bench import backward, claims, judge
 from lab.bench.judge import Subject
 from lab.bench.raised import place
 from lab.derivation import Derivation
@@ -97,7 +97,7 @@ def _is_base(kind: type[Derivation], own: list[type]) -> bool:
     if not any(c is not kind and issubclass(c, kind) for c in own):
         return False
     try:
-        return inspect.isabstract(kind) or not judge.derived(kind)
+        return inspect.isabstract(kind) or not claims.derived(kind)
     except InputError:  # which is said where it is judged
         return False
 
@@ -108,8 +108,7 @@ def _has_inputs(kind: type[Any]) -> bool:
 
 def _made(kind: type[Any], path: Path, line: int) -> Any:
     if inspect.isabstract(kind):
-        lacks = ", ".join(sorted(kind.__abstractmethods__))
-        raise InputError(f"{path}:{line}: {kind.__name__} lacks {lacks}")
+        raise InputError(f"{path}:{line}: {kind.__name__} {_lacking(kind)}")
     try:
         return kind()
     except TypeError as error:
@@ -119,6 +118,17 @@ def _made(kind: type[Any], path: Path, line: int) -> Any:
         ) from None
     except RAISED as error:
         raise InputError(f"{path}:{line}: {kind.__name__} cannot be made: it {place(error)}") from None
+
+
+def _lacking(kind: type[Any]) -> str:
+    """What an abstract class has still to write, and how: each with its arguments, value with those of `shapes`."""
+    lacks = sorted(kind.__abstractmethods__)
+    taken = {name: tuple(inspect.signature(getattr(kind, name)).parameters)[1:] for name in lacks}
+    own = tuple(getattr(kind, "shapes", None) or ("…",))
+    heads = [
+        f"def {name}(self, {', '.join(own if args[-1:] == ('kwargs',) else args)})" for name, args in taken.items()
+    ]
+    return f"lacks {', '.join(lacks)}; write {', '.join(heads)}, or start from `lab check --new FILE.py`"
 
 
 def _line(kind: type[Any]) -> int:

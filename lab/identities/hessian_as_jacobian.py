@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from lab.evidence import Evidence, Function, gamma, jacobian, second_derivative
 from lab.identities._scalar import gradient, scalar, size
-from lab.identity import JACOBIAN_HESSIAN, Identity, normal
+from lab.identity import JACOBIAN_HESSIAN, Identity, drawn, normal
 
 
 class HessianAsJacobian(Identity):
@@ -30,4 +30,5 @@ class HessianAsJacobian(Identity):
         for _ in range(2):
             x = normal(rng, 3)
             bound = gamma(12) * size(x)
-            yield second_derivative("x₁²x₂ + x₂ sin x₃ + x₁ e^{x₃}", scalar, x, self.claim(gradient, x), bound)
+            what = f"x₁²x₂ + x₂ sin x₃ + x₁ e^{{x₃}}, J of its gradient by hand at {drawn(x)}"
+            yield second_derivative(what, scalar, x, self.claim(gradient, x), bound)

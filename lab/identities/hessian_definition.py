@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from lab.evidence import Evidence, gamma, second_derivative
 from lab.identities._scalar import scalar, size
-from lab.identity import JACOBIAN_HESSIAN, Identity, normal
+from lab.identity import JACOBIAN_HESSIAN, Identity, drawn, normal
 
 
 class HessianDefinition(Identity):
@@ -33,4 +33,5 @@ class HessianDefinition(Identity):
         for _ in range(2):
             x = normal(rng, 3)
             bound = gamma(12) * size(x)
-            yield second_derivative("x₁²x₂ + x₂ sin x₃ + x₁ e^{x₃}", scalar, x, self.claim(x), bound)
+            what = f"x₁²x₂ + x₂ sin x₃ + x₁ e^{{x₃}}, entries by hand at {drawn(x)}"
+            yield second_derivative(what, scalar, x, self.claim(x), bound)

@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from lab.evidence import Evidence, Role, equality, jacobian
-from lab.identity import CROSS_ENTROPY, Identity, Judgement, normal
+from lab.identity import CROSS_ENTROPY, Identity, Judgement, drawn, normal
 
 
 def sheet(x: Tensor) -> Tensor:
@@ -40,6 +40,7 @@ class JacobianRank(Identity):
     def evidence(self, rng: Generator) -> Iterator[Evidence]:
         line, surface = torch.tensor([1.0, 2.0], dtype=torch.float64)
         for _ in range(3):
-            yield equality("R³ onto a paraboloid", self.claim(jacobian(sheet, normal(rng, 3))), surface, 0)
+            x = normal(rng, 3)
+            yield equality(f"R³ onto a paraboloid, at {drawn(x)}", self.claim(jacobian(sheet, x)), surface, 0)
         zero = torch.zeros(1, dtype=line.dtype)
         yield equality("x³ at 0, onto a line", self.claim(jacobian(lambda x: x**3, zero)), line, 0, Role.OUTSIDE)
