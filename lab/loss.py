@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from lab import spectrum
 from lab.derivation import Derivation
 from lab.pairs import Pairs
-from lab.written import defined, rejoin, restore
+from lab.written import defined, restore
 
 # What `Loss.local` says together, and what that is made of where it is not written.
 LOCALLY = "gradient", "subtracted", "predicted", "hvp", "hessian", "hessian_map", "diagonal", "off_diagonal"
@@ -62,6 +62,9 @@ class Loss(Derivation):
     # Whether `off_diagonal` counts: not where `hessian` was written beside it, or later.
     _by_entries: ClassVar[bool] = False
 
+    # Whether `value_and_gradient` counts: not where one of the two was written later.
+    _in_one: ClassVar[bool] = True
+
     # a with λ₁(∇²ℓ) ≤ a ℓ for every row, so that a small loss is a flat one; None where none is known.
     self_bound: ClassVar[float | None] = None
 
@@ -72,7 +75,7 @@ class Loss(Derivation):
         """
         super().__init_subclass__(**options)
         cls._by_entries = defined(cls, "off_diagonal") < defined(cls, "hessian")
-        rejoin(cls, "value_and_gradient", "value", "gradient")
+        cls._in_one = defined(cls, "value_and_gradient") <= min(defined(cls, "value"), defined(cls, "gradient"))
         restore(cls, Loss, "hessian_map", "hvp")
         restore(cls, Loss, "local", *LOCALLY)
 
@@ -185,6 +188,10 @@ class Loss(Derivation):
     def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return `value` (N,) and `gradient` (N, K); a loss whose two share work overrides it."""
         return self.value(z, y), self.gradient(z, y)
+
+    def both(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `value` (N,) and `gradient` (N, K) as the class wrote them last, in one or apart."""
+        return self.value_and_gradient(z, y) if self._in_one else (self.value(z, y), self.gradient(z, y))
 
     def hessian(self, z: Tensor, y: Tensor) -> Tensor:
         """Return each row's logit Hessian, (N, K, K): `off_diagonal`'s, or column k the product with a unit vector."""

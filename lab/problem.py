@@ -97,7 +97,7 @@ class Problem:
         """L(θ) and ∇L(θ) in one pass over the rows."""
         value, gradient = theta.new_zeros(()), torch.zeros_like(theta)
         for X, y in self.blocks():
-            rows, g = self.loss.value_and_gradient(self.model.forward(X, theta), y)
+            rows, g = self.loss.both(self.model.forward(X, theta), y)
             value += rows.sum()
             gradient += self.model.pullback(X, theta, g)
         return self._with_penalty(value / self.divisor, theta), self._with_ridge(gradient.div_(self.divisor), theta)

@@ -43,6 +43,7 @@ NUMBERS, SHOWN = (float, int), (Histogram, Picture)  # for isinstance, which a u
 Readings = Mapping[str, Reading]
 Row = dict[str, Any]  # {"step": int, tag: Reading, …}
 
+_NOTHING: tuple[Any, str] = (object(), "")  # of a tag that was not there yet
 _KINDS = (*NUMBERS, str, *SHOWN)
 _LINE = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
 _NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -106,11 +107,10 @@ class JsonLines(AppendedFile):
 
     def write(self, step: int, readings: Readings) -> None:
         """Append the row.  Raises TypeError for what is no reading, ValueError for a text that is a number's name."""
-        cells = [
-            f'{{"step": {step}'
-        ]  # one that stays the same object step after step is made once: a carried interval's
+        cells = [f'{{"step": {step}']
+        # A cell is made once of what stays the same object step after step, as a carried interval does.
         for tag, reading in readings.items():
-            last, cell = self._made.get(tag, (None, ""))
+            last, cell = self._made.get(tag, _NOTHING)
             if last is not reading:
                 if isinstance(reading, SHOWN):
                     continue
@@ -184,6 +184,8 @@ def row_of(step: int, readings: Readings) -> Row:
 
 def checked(tag: str, reading: Reading) -> Reading:
     """The reading.  Raises TypeError for what is none, ValueError where its tag is `step`."""
+    if not isinstance(tag, str):
+        raise TypeError(f"{tag!r}: a tag is a str, not {type(tag).__name__}")
     if not isinstance(reading, _KINDS):
         raise TypeError(f"{tag}: a reading is a float, an int or a str, not {type(reading).__name__}")
     if tag == "step":

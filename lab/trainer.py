@@ -1,12 +1,10 @@
 """Training as a run: the loop, watched by probes, written to a run folder, stopped and resumed without a trace."""
 
 import math
-import os
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+import traceback
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +16,8 @@ from lab.doctor import diagnosed
 from lab.errors import RAISED, InputError
 from lab.events.writer import TensorBoard
 from lab.experiment import Experiment
+from lab.files import write_text
+from lab.interrupt import Stop, ctrl_c
 from lab.loop import Visit, walk
 from lab.panel import Panel, recorded
 from lab.probe import Reading, Step
@@ -27,6 +27,7 @@ from lab.referee import Verdict
 from lab.runs import RunFolder, Status
 from lab.twin import Lockstep
 
+TRACEBACK = "traceback.txt"  # in a run's folder: what was raised, and on which way
 FAILURE = "/failure"  # a failed verdict's words are logged under its tag and this ending
 
 
@@ -40,13 +41,6 @@ class Watcher(Protocol):
         """Pass on what must not be missed: a check that failed, why the run stopped."""
 
 
-@dataclass
-class Stop:
-    """Whether the run was asked to stop, by Ctrl-C."""
-
-    asked: bool = False
-
-
 def initial_state(experiment: Experiment) -> dict[str, Any]:
     """Return the checkpoint of a run that has taken no step."""
     return {"theta": experiment.theta, "optimizer": experiment.stepper(experiment.theta).state_dict()}
@@ -58,7 +52,7 @@ def train(experiment: Experiment, folder: RunFolder, watcher: Watcher) -> Status
     What is recorded is, bit for bit, what an uninterrupted run records. Raises: InputError where another process is at
     this run, nothing in the folder can be resumed, or a member of an open folder raises.
     """
-    with folder.claimed(), torch.no_grad(), _ctrl_c() as stop, ExitStack() as closing:
+    with folder.claimed(), torch.no_grad(), ctrl_c() as stop, ExitStack() as closing:
         session = Session(experiment, folder, watcher, closing)
         folder.write_status("running", step=session.start)
         try:
@@ -67,6 +61,7 @@ def train(experiment: Experiment, folder: RunFolder, watcher: Watcher) -> Status
             if (told := session.told(error)) is None:
                 raise
             session.close("failed")
+            write_text(folder.path / TRACEBACK, "".join(traceback.format_exception(error)))
             folder.write_status("failed", step=session.t, failures={**session.failures, "raised": str(told)})
             raise told from error
         session.close(status)
@@ -129,11 +124,16 @@ class Session:
         """What to say of what was raised, where that is the fault of what the user gave; None where it is the lab's."""
         if isinstance(error, InputError):
             return error
-        problem, theta = self._experiment.batches(self.t), self._experiment.theta
-        why = blame.misshapen(problem, theta) or blame.fault(error) or _unreadable(self._whose)
-        again = lab_command("train", "--resume", short(self._folder.path))
-        where = f"step {self.t}{self._asked}"
-        return None if why is None else InputError(f"{where}: {why}; mend it, and go on with `{again}`")
+        try:
+            problem, theta = self._experiment.batches(self.t), self._experiment.theta
+            why = blame.misshapen(problem, theta) or blame.fault(error) or _unreadable(self._whose)
+        except RAISED:  # what was raised first is to be seen
+            return None
+        run = short(self._folder.path)
+        again, where = lab_command("train", "--resume", run), f"step {self.t}{self._asked}"
+        if why is None:
+            return None
+        return InputError(f"{where}: {why}; mend it ({run}/{TRACEBACK} has the way there), and go on with `{again}`")
 
     def close(self, status: Status) -> None:
         """Tell TensorBoard how the run ended; one that was interrupted has not."""
@@ -280,6 +280,8 @@ def _unreadable(whose: Mapping[str, Mapping[str, Reading]]) -> str | None:
     """Which reading is none that can be recorded."""
     for name, readings in whose.items():
         for tag, reading in readings.items():
+            if not isinstance(tag, str):
+                return f"{name}: the tag {tag!r} is a {type(tag).__name__}; give a str"
             if not isinstance(reading, (*NUMBERS, *SHOWN, str, Verdict)):
                 return f"{name}: the reading {tag!r} is a {type(reading).__name__}; give a float, an int or a str"
     return None
@@ -293,25 +295,3 @@ def _first_failures(rows: list[dict[str, Any]]) -> dict[str, str]:
             if tag.endswith(FAILURE):
                 found.setdefault(tag.removesuffix(FAILURE), f"step {row['step']}: {words}")
     return found
-
-
-@contextmanager
-def _ctrl_c() -> Iterator[Stop]:
-    """Turn the first Ctrl-C into a wish to stop after the step under way; a second one interrupts at once."""
-    stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(signum: int, frame: object) -> None:
-        if stop.asked:
-            raise KeyboardInterrupt
-        stop.asked = True
-        # Straight to the descriptor: a handler may interrupt a print that is under way.
-        os.write(2, b"stopping after this step, with a checkpoint (Ctrl-C again: at once)\n")
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)

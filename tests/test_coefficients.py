@@ -219,6 +219,20 @@ def test_rows_that_can_be_separated_are_known_from_such_as_cannot(rng):
             assert separated(left_out) is True
 
 
+def test_an_entry_that_is_far_larger_than_others_separates_nothing_and_a_hairs_breadth_is_not_told(rng):
+    x = torch.randn(40, 1, generator=rng, dtype=F64)
+    y = (torch.arange(40) % 2)[:, None].double()
+    X = torch.cat([torch.ones_like(x), x], dim=1)
+    for large in (1e6, 1e10, 1e14):
+        X[0, 1] = large
+        assert separated(Problem(Sigmoid(), Linear(), X, y)) is not True
+    signs = 2 * y - 1
+    for apart, told in ((1e-2, True), (1e-5, True), (1e-7, None)):
+        other = x + apart * signs * (0.5 + torch.rand(40, 1, generator=rng, dtype=F64))
+        found = separated(Problem(Sigmoid(), Linear(), torch.cat([torch.ones_like(x), x, other], dim=1), y))
+        assert found in (told, None), apart
+
+
 def test_columns_that_depend_on_others_are_hinted_at_only_where_some_do(rng):
     x = torch.randn(60, 2, generator=rng, dtype=F64)
     y = (torch.arange(60) % 2).to(F64)[:, None]

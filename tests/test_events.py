@@ -39,14 +39,15 @@ def steps(folder: Path, tag: str) -> list[int]:
 
 def test_tensorboard_shows_scalars_as_float32_and_non_finite_ones_as_they_are(tmp_path):
     sink = TensorBoard(tmp_path)
-    values = [0.1, math.nan, math.inf, -math.inf, 1e300]
+    values = [0.1, math.nan, math.inf, -math.inf, 1e300, 3.4028235e38]
     for step, value in enumerate(values):
         sink.write(step, {"a": value})
     sink.close()
     seen = [event.value for event in shown(tmp_path).Scalars("a")]
     assert seen[0] == struct.unpack("<f", struct.pack("<f", 0.1))[0]
     assert math.isnan(seen[1])
-    assert seen[2:] == [math.inf, -math.inf, math.inf]  # 1e300 is beyond float32; log10 and metrics.jsonl have it
+    assert seen[5] == struct.unpack("<f", struct.pack("<f", 3.4028234663852886e38))[0]
+    assert seen[2:5] == [math.inf, -math.inf, math.inf]  # 1e300 is beyond float32; log10 and metrics.jsonl have it
 
 
 def test_positive_floats_that_span_decades_are_shown_as_logarithms_too(tmp_path):
@@ -116,7 +117,7 @@ def test_verdicts_and_stability_come_with_the_line_they_are_read_against(tmp_pat
     sink.write(
         0, {"check/gradient": 0.5, "check/hvp": 2.0, "check/hvp/failure": "wrong", "stability/lr_lambda_max": 1.0}
     )
-    sink.write(1, {"loss/train": 0.5})
+    sink.write(1, {"loss/train": 0.5, "stability/certainty": "not known"})
     sink.close()
     events = shown(tmp_path)
     limits = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in ("check/limit", "stability/limit")}

@@ -29,11 +29,11 @@ CLOSED = (
 
 # Each floor may import from the floors above it, and a file from its own folder's base.
 HOUSE = """
-errors stability pairs written spectrum pytest_plugin verb launcher arithmetic.number report.mathml report.heatmap
-report.chart report.plot study.table
+errors interrupt raised stability pairs written spectrum pytest_plugin verb launcher arithmetic.number
+report.mathml report.heatmap report.chart report.plot study.table
 files seeds verbs inputs oracle blame curvature.ritz record catalog sheet picture.palette study.expression
 curvature.bounds curvature.krylov csvfile derivation arithmetic.formula arithmetic.differences bench.template
-bench.conduct bench.raised events.frame events.server picture.canvas
+bench.conduct events.frame events.server picture.canvas
 dataset loss model curvature.certificate provenance runs arithmetic.formulas events.summary picture.counts study.metrics
 datasets losses models problem board arithmetic.tape preparation.split preparation.recipe events.writer launchers
 rounding optimizer loop arithmetic.exact preparation.data spread study.crew study.display study.worker curvature.density

@@ -298,6 +298,8 @@ def test_as_many_eigenvalues_are_above_the_ridge_as_it_holds_parameters(ridge, r
     assert curvature.floors(2) == [ridge] * 2
     true = torch.linalg.eigvalsh(curvature.dense).flip(0)
     assert bool((true >= torch.tensor(floors, dtype=torch.float64) - 1e-15).all())
+    single = Problem(p.loss, p.model, p.X.float(), p.y.float(), ridge, held.float())
+    assert Curvature(single, theta.float()).floors(20) == floors  # not rounded upward
 
 
 def test_another_device_gives_what_the_cpu_gives(problem_and_theta, elsewhere, rng):

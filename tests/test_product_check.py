@@ -8,8 +8,11 @@ from conftest import make_problem
 
 from lab import launch
 from lab.curvature.operator import Curvature
+from lab.loss import Local, Loss
 from lab.losses._simplex import product_by, softmax
+from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
+from lab.models.linear import Linear
 from lab.probe import Step
 from lab.probes._product import judge
 from lab.probes.spectrum import SpectrumProbe
@@ -69,6 +72,57 @@ class WrongFactor(Softmax):
 
 
 EVERY = ("krylov", "dense", "dual")
+
+
+class Poisson(Sigmoid):
+    """Counts y with the mean e^z, μ being e^z; h is what it is."""
+
+    def value_and_gradient(self, z, y):
+        return (z.exp() - y * z).sum(dim=1), z.exp() - y
+
+    def diagonal(self, z, y):
+        return z.exp()
+
+    def local(self, z, y):
+        h = z.exp()
+        return Local(lambda U: U * h[:, :, None], h.sum(dim=1), 2 * h.sum(dim=1), None)
+
+
+class Unpredicted(Poisson):
+    def predicted(self, z, y):
+        return 0 * z
+
+
+class Overpredicted(Poisson):
+    def predicted(self, z, y):
+        return 0 * z + 1e20
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("method", EVERY)
+def test_what_cancels_in_large_counts_is_rounding_and_a_false_mean_is_not(method, dtype, rng):
+    X = torch.randn(40, 3, generator=rng, dtype=torch.float64).to(dtype)
+    y = torch.randint(10_000, (40, 1), generator=rng).to(dtype)
+    theta = torch.randn(3, 1, generator=rng, dtype=torch.float64).to(dtype)
+    for loss, right in ((Poisson(), True), (Unpredicted(), False), (Overpredicted(), False)):
+        for t in range(5):
+            found = judge(Curvature(Problem(loss, Linear(), X, y), theta), method, 0, t)
+            assert found.passed is right
+
+
+class ByEigenvectors(Softmax):
+    """Softmax with the factor that any loss has."""
+
+    factor = Loss.factor
+
+
+@pytest.mark.parametrize("K", [3, 10])
+@pytest.mark.parametrize("size", [1.0, 5.0, 10.0])
+def test_a_factor_that_is_exact_in_norm_alone_is_right(size, K, rng):
+    problem, theta = make_problem(rng, N=9, D=17, K=K)
+    for t in range(5):
+        curvature = Curvature(replace(problem, loss=ByEigenvectors()), size * theta)
+        assert judge(curvature, "dual", 0, t).passed
 
 
 @pytest.mark.parametrize("size", [0.0, 1.0])

@@ -53,6 +53,10 @@ def test_what_is_no_reading_is_refused_by_name_in_every_sink(tmp_path):
     for sink in (Memory(), JsonLines(tmp_path / "metrics.jsonl"), TensorBoard(tmp_path)):
         with pytest.raises(TypeError, match=r"curvature/trace: a reading is .* not list"):
             sink.write(0, {"curvature/trace": [1.0]})
+        with pytest.raises(TypeError, match=r"curvature/rank: a reading is .* not NoneType"):
+            sink.write(0, {"curvature/rank": None})
+        with pytest.raises(TypeError, match="7: a tag is a str, not int"):
+            sink.write(0, {7: 1.0})
         with pytest.raises(ValueError, match="step"):
             sink.write(0, {"step": 1})
 

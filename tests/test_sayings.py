@@ -109,6 +109,46 @@ def test_a_hessian_that_jumps_or_changes_faster_is_seen(kind, rng):
     assert "self_concordance" in wrong(kind(), rng)
 
 
+class Steep(Sigmoid):
+    """A logistic loss of 20z, and what is true of it."""
+
+    self_concordance = 20.0
+
+    def hessian(self, z, y):
+        return 400 * super().hessian(20 * z, y)
+
+
+class Counts(Sigmoid):
+    """Poisson's loss of counts, whose Hessian e^z overflows where logits are large."""
+
+    def hessian(self, z, y):
+        return torch.diag_embed(z.exp())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_what_overflows_or_underflows_convicts_nobody(dtype, rng):
+    for loss, z in ((Steep(), 40.0), (Steep(), -40.0), (Counts(), 86.5), (Counts(), -120.0)):
+        given = [*examples(loss, rng, dtype), (torch.full((3, 2), z, dtype=dtype), torch.zeros(3, 2, dtype=dtype))]
+        found = {each.what: each for each in sayings.verdicts(loss, given, rng)}
+        assert found["self_concordance"].passed, str(found["self_concordance"])
+
+
+def test_a_direction_that_each_row_is_blind_to_by_itself_is_not_one_that_none_sees(rng):
+    class Own(Sigmoid):
+        def hessian(self, z, y):
+            h = super().hessian(z, y)
+            own = torch.arange(len(z)) % z.shape[1]
+            h[torch.arange(len(z)), own, own] = 0
+            return h
+
+        def flat(self, K):
+            return 1, "each row is blind to its own"
+
+    z, y = torch.randn(12, 3, generator=rng, dtype=torch.float64), torch.zeros(12, 3, dtype=torch.float64)
+    (found,) = [each for each in sayings.verdicts(Own(), [(z, y)], rng) if each.what == "flat"]
+    assert not found.passed
+
+
 def test_what_raises_is_told_with_its_place_and_the_rest_is_judged(rng):
     class Broken(Softmax):
         def factor(self, z, y):

@@ -78,6 +78,24 @@ def test_the_narrowest_of_what_was_found_is_kept_and_rounding_ends_a_search(rng)
     assert tracking.track(curvature, 3, 1e-8, found).products <= 60
 
 
+def test_the_narrowest_of_several_that_hold_by_chance_fails_where_any_of_them_does(monkeypatch, rng):
+    problem, theta = make_problem(rng, N=480, D=120, K=5)
+    attempt, chances = search.Search.attempt, []
+
+    def noted(self, *args):
+        found = attempt(self, *args)
+        chances.append(found.enclosure.chance)
+        return found
+
+    monkeypatch.setattr(search.Search, "attempt", noted)
+    monkeypatch.setattr(search.Search, "has_matrix", False)
+    found = tracking.track(Curvature(problem, theta), 3, 1e-8)
+    assert len(chances) > 1
+    assert min(chances) > 0
+    assert found.enclosure.chance == pytest.approx(sum(chances))
+    assert found.ceiling.chance == found.enclosure.chance
+
+
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("ridge", [0.0, 0.05])
 def test_structure_says_all_at_zero(loss, ridge, rng):

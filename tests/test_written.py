@@ -19,7 +19,7 @@ def test_a_value_or_a_gradient_that_is_written_anew_is_trained_by(kind, written,
     child = type("Child", (type(mine),), {})()
     for loss in (mine, child):
         for z, y in loss.examples(rng):
-            both = dict(zip(("value", "gradient"), loss.value_and_gradient(z, y), strict=True))
+            both = dict(zip(("value", "gradient"), loss.both(z, y), strict=True))
             for name, found in both.items():
                 sign = -1 if name in written else 1
                 assert torch.equal(found, sign * getattr(kind(), name)(z, y))
@@ -52,23 +52,32 @@ def test_halves_of_a_value_and_gradient_that_are_written_in_one_are_theirs(kind,
     for z, y in kind().examples(rng):
         assert torch.equal(Negated().value(z, y), 2 * kind().value(z, y))
         assert torch.equal(Negated().gradient(z, y), -kind().gradient(z, y))
-        value, gradient = Child().value_and_gradient(z, y)
+        value, gradient = Child().both(z, y)
         assert torch.equal(value, 2 * kind().value(z, y))
         assert torch.equal(gradient, -5 * kind().gradient(z, y))
 
 
-def test_the_two_in_one_that_are_written_with_a_half_of_theirs_are_taken_at_their_word(rng):
-    class Both(Sigmoid):
+def test_one_may_be_made_of_the_other_however_a_class_and_its_parents_write_them(rng):
+    class Halved(Softmax):
+        def value(self, z, y):
+            return 0.5 * self.value_and_gradient(z, y)[0]
+
+    class Plain(Sigmoid):
+        def value(self, z, y):
+            return 3 * super().value(z, y)
+
         def gradient(self, z, y):
-            return super().gradient(z, y)
+            return 3 * super().gradient(z, y)
 
+    class Together(Plain):
         def value_and_gradient(self, z, y):
-            return 2 * self.value(z, y), 3 * self.gradient(z, y)
+            return self.value(z, y), self.gradient(z, y)
 
-    z, y = next(iter(Sigmoid()._examples(rng, 1.0)))
-    value, gradient = Both().value_and_gradient(z, y)
-    assert torch.equal(value, 2 * Sigmoid().value(z, y))
-    assert torch.equal(gradient, 3 * Sigmoid().gradient(z, y))
+    for kind, loss, factors in ((Softmax, Halved(), (0.5, 1)), (Sigmoid, Plain(), (3, 3))):
+        z, y = next(iter(loss._examples(rng, 1.0)))
+        for found, factor, name in zip(loss.both(z, y), factors, ("value", "gradient"), strict=True):
+            assert torch.equal(found, factor * getattr(kind(), name)(z, y))
+    assert Together()._in_one
 
 
 def test_a_bound_that_is_no_number_blames_nobodys_gradient(rng):

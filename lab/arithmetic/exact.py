@@ -22,7 +22,7 @@ from lab.arithmetic.formula import OPERATIONS
 from lab.arithmetic.tape import FormulaError as FormulaError
 from lab.arithmetic.tape import LeavingError as LeavingError
 from lab.arithmetic.tape import Node, Ref, Tape
-from lab.bench.raised import caller
+from lab.raised import caller
 
 # Their values do not depend on their tensor argument's.
 FACTORIES = {

@@ -16,8 +16,8 @@ from torch import Generator, Tensor
 
 from lab import inputs, oracle
 from lab.bench.judge import Subject
-from lab.bench.raised import place
 from lab.errors import RAISED, InputError
+from lab.raised import place
 
 Examples = Callable[[Generator], Iterator[Any]]
 

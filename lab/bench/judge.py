@@ -22,12 +22,12 @@ from lab.arithmetic import exact
 from lab.arithmetic.truth import DIRECTED, Point, Truth, exactly
 from lab.bench import conduct, perturbed, sayings, trial
 from lab.bench.claims import derived
-from lab.bench.raised import place
 from lab.bench.routes import Routes
 from lab.bench.trial import Trial
 from lab.derivation import Derivation
 from lab.errors import RAISED, InputError
 from lab.loss import Loss
+from lab.raised import place
 from lab.referee import Dispute, Verdict, Who
 
 SEED = 0

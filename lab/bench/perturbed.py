@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from lab.arithmetic.truth import ORDER_2, Point
-from lab.bench.raised import place
 from lab.bench.routes import Routes
 from lab.bench.trial import Trial
 from lab.errors import RAISED
+from lab.raised import place
 from lab.referee import Dispute, Verdict, Who, compare
 
 SAMPLES = 8

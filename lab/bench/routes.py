@@ -13,8 +13,8 @@ from lab import oracle
 from lab.arithmetic.tape import FormulaError, LeavingError
 from lab.arithmetic.truth import Point
 from lab.bench.conduct import LEAVES, MisconductError
-from lab.bench.raised import place
 from lab.errors import RAISED
+from lab.raised import place
 
 EPS = torch.finfo(torch.float64).eps
 # From where a quotient's two errors, h²|f‴|/6 and ε|f|/h, are alike in float32, in which constants may come.

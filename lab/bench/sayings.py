@@ -20,9 +20,9 @@ from functools import cached_property
 import torch
 from torch import Generator, Tensor
 
-from lab.bench.raised import place
 from lab.errors import RAISED
 from lab.loss import Loss
+from lab.raised import place
 from lab.referee import Verdict, Who
 
 MOVES = (0.1, 1.0, 3.0)  # how far logits are moved, to see how fast the Hessian changes
@@ -57,7 +57,7 @@ class Here:
     @cached_property
     def norm(self) -> Tensor:
         """‖e‖ at most, (N,)."""
-        norms: Tensor = torch.linalg.matrix_norm(self.apart)
+        norms: Tensor = torch.linalg.matrix_norm(self.apart.double()).to(self.z)  # squares soon underflow
         return norms
 
     @cached_property
@@ -160,7 +160,7 @@ def local(here: Here) -> Iterator[Seen]:
     h, mu = here.h.diagonal(dim1=1, dim2=2), here.loss.predicted(here.z, here.y)
     rounding = here.apart.diagonal(dim1=1, dim2=2).sum(dim=1)
     yield _equal("trace", found.trace, h.sum(dim=1), 2 * rounding)
-    sizes = 2 * here.units[:, 0] * mu.abs().sum(dim=1)
+    sizes = 2 * here.units[:, 0] * here.parts.sum(dim=1)  # as μ may be ∇ℓ + r
     yield _equal("size", found.size, (h.abs() + mu.abs()).sum(dim=1), 2 * rounding + sizes)
     if found.entries is not None:
         yield from _entries(here, found.entries)
@@ -169,7 +169,7 @@ def local(here: Here) -> Iterator[Seen]:
 def factor(here: Here) -> Iterator[Seen]:
     """F Fᵀ = h."""
     F = here.loss.factor(here.z, here.y)
-    yield _equal("F Fᵀ", F @ F.mT, here.h, 2 * here.apart)
+    yield _equal("F Fᵀ", F @ F.mT, here.h, 2 * here.norm[:, None, None])
 
 
 def ignores_shift(here: Here) -> Iterator[Seen]:
@@ -178,12 +178,11 @@ def ignores_shift(here: Here) -> Iterator[Seen]:
 
 
 def flat(here: Here) -> Iterator[Seen]:
-    """As many eigenvalues of every h are 0 as that."""
+    """As many directions as that are seen by no row's h."""
     count = here.loss.flat(here.z.shape[1])[0]
-    least = torch.linalg.eigvalsh(here.h.double())[:, :count].abs().to(here.z)
-    yield _equal(
-        "eigenvalues", torch.zeros_like(least), least, here.norm[:, None] + 4 * here.units * here.largest[:, None]
-    )
+    least = torch.linalg.eigvalsh(here.h.double().sum(dim=0))[:count].abs().to(here.z)  # of a sum of h ⪰ 0
+    rounding = (here.norm + 4 * here.units[:, 0] * here.largest).sum()
+    yield _equal("eigenvalues of Σh", torch.zeros_like(least), least, rounding)
 
 
 def self_bound(here: Here) -> Iterator[Seen]:
@@ -225,14 +224,19 @@ def _changes(here: Here, drift: Callable[[Tensor], Tensor]) -> Iterator[Seen]:
     for size in MOVES:
         for v in (here.random(N, K), axes[0].expand(N, K), -axes[0].expand(N, K)):
             there = Here(here.loss, here.z + size * v, here.y, here.rng)
-            delta = drift(size * v)[:, None]
+            delta, reach = drift(size * v)[:, None], there.z.abs().amax(dim=1, keepdim=True)
             before, after = ((U * (each.h @ U)).sum(dim=1) for each in (here, there))
             lost = [(U.abs() * (each.apart @ U.abs())).sum(dim=1) for each in (here, there)]
+            # z + v rounds too, which moves h by M times that.
+            slack = here.units * (1 + delta) + 4 * here.loss.self_concordance * reach * torch.finfo(v.dtype).eps
             for a, b, (of_a, of_b) in ((before, after, lost), (after, before, lost[::-1])):
-                most, slack = a * delta.exp(), here.units * (1 + delta)
-                told = (a > 1e3 * of_a) & (b > 1e3 * of_b) & (delta > 0)
-                share = float(torch.where(told, (b / a).log() / delta, 0.0).max())
-                yield _at_most("uᵀh(z + v)u", most, b, of_b + delta.exp() * of_a + slack * most.abs(), share)
+                most = a * delta.exp()
+                rounding = of_b + delta.exp() * of_a + slack * most.abs()
+                told = torch.isfinite(most) & torch.isfinite(b) & torch.isfinite(rounding)
+                far = told & (a > 1e3 * of_a) & (b > 1e3 * of_b) & (delta > 0)
+                share = float(torch.where(far, (b / a).log() / delta, 0.0).max())
+                most, b, rounding = (each.where(told, 0.0) for each in (most, b, rounding))
+                yield _at_most("uᵀh(z + v)u", most, b, rounding, share)
 
 
 def divisor(here: Here) -> Iterator[Seen]:

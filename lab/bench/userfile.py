@@ -13,9 +13,9 @@ import torch
 from lab import oracle
 from lab.bench import backward, claims, judge
 from lab.bench.judge import Subject
-from lab.bench.raised import place
 from lab.derivation import Derivation
 from lab.errors import RAISED, InputError, unread
+from lab.raised import place
 
 
 def load(path: Path) -> ModuleType:

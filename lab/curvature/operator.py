@@ -172,7 +172,7 @@ class Curvature:
     def floors(self, k: int) -> list[float]:
         """Numbers that λ_1 … λ_k are not below, as H ⪰ ρ diag m: the largest ρ m_d, each of them K times."""
         self.needs_product("a floor")
-        held = (self.problem.ridge * self.problem.mask.flatten()).sort(descending=True).values.tolist()
+        held = (self.problem.ridge * self.problem.mask.double().flatten()).sort(descending=True).values.tolist()
         return [held[j // self.theta.shape[1]] for j in range(min(k, self.P))]
 
     def log_change(self, theta: Tensor) -> float:

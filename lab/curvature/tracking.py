@@ -168,7 +168,13 @@ def _searches(search: Search) -> Iterator[Search]:
 
 def _widened(search: Search, found: Found | None, start: Tensor, ceiling: Ceiling, seed: int) -> tuple[Found, int]:
     """The best that a search comes to with a block of k and a few vectors, or of more; and the products it took."""
-    curvature, k, used, best = search.curvature, search.k, 0, found
+    curvature, k, used, best, chance = (
+        search.curvature,
+        search.k,
+        0,
+        found,
+        0.0 if found is None else found.enclosure.chance,
+    )
     room = plan.memory(curvature.theta.device) / 8
     for guard in plan.GUARDS:
         start = start if found is None else torch.cat([found.vectors, start[:, found.vectors.shape[1] :]], 1)
@@ -178,11 +184,20 @@ def _widened(search: Search, found: Found | None, start: Tensor, ceiling: Ceilin
         widest = guard == plan.GUARDS[-1] or width == curvature.P or width * curvature.P * 64 > room
         found = search.attempt(start[:, :width], ceiling, widest)
         used += found.ritz.products
+        chance += found.enclosure.chance
         best = found if best is None or found.enclosure.width <= best.enclosure.width else best
         if search.settles(best) or widest:
             break
     assert best is not None
-    return best, used
+    return _failing(best, chance), used
+
+
+def _failing(found: Found, chance: float) -> Found:
+    """The same where it was the narrowest of several, one of which fails with that probability at most."""
+    if not found.enclosure.chance:
+        return found
+    enclosure, ceiling = replace(found.enclosure, chance=chance), replace(found.ceiling, chance=chance)
+    return replace(found, enclosure=enclosure, ceiling=ceiling)
 
 
 def _nothing(curvature: Curvature, k: int) -> Tracked:

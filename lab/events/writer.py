@@ -20,7 +20,8 @@ from lab.events.summary import Opening
 from lab.record import NUMBERS, AppendedFile, Histogram, Picture, Readings, checked, inside
 
 _LOWER, _UPPER = "/lower", "/upper"  # the ends of an interval
-_FLOAT32, _LARGEST = struct.Struct("<f"), 3.4028234663852886e38  # as protobuf has it, and the largest it holds
+_FLOAT32 = struct.Struct("<f")  # as protobuf has it
+_BEYOND = 3.4028235677973366e38  # what is rounded to no number that it holds
 _SPAN_DECADES = ("curvature/", "loss/", "step/", "check/")
 _LIMITS = {"check/": 1.0, "stability/": 2.0}  # what the numbers below these are to be read against
 
@@ -72,10 +73,10 @@ class TensorBoard(AppendedFile):
                 others.append(summary.histogram(tag, reading))
             elif isinstance(reading, Picture):
                 others.append(summary.picture(tag, reading))
-            elif self._texts.get(tag) != reading:
+            elif not isinstance(reading, str) or self._texts.get(tag) != reading:
                 self._texts[tag] = str(checked(tag, reading))
                 others.append(summary.text(tag, self._texts[tag]))
-        groups = dict.fromkeys(map(_limited, readings))
+        groups = dict.fromkeys(_limited(tag) for tag, reading in readings.items() if isinstance(reading, NUMBERS))
         scalars += [_scalar(f"{group}limit", _LIMITS[group]) for group in groups if group]
         if scalars or others:
             event = self._events.Event(wall_time=time.time(), step=step)
@@ -89,8 +90,8 @@ class TensorBoard(AppendedFile):
         of = (number,) if whole is None else (number, row.get(whole + _UPPER), self._known.get(whole))
         last, made = self._made.get(tag, ((None, None, None), b""))
         if not all(map(is_, last, of)):
-            beside = _for_the_eye(tag, number) if whole is None else _middle(whole, *of)
-            made = b"".join([_scalar(tag, number), *(_scalar(name, other) for name, other in beside)])
+            own, beside = _scalar(tag, number), _for_the_eye(tag, number) if whole is None else _middle(whole, *of)
+            made = own + b"".join([_scalar(name, other) for name, other in beside])
             self._made[tag] = of, made
         return made
 
@@ -130,7 +131,7 @@ def _before(tag: str) -> bytes:
 
 def _scalar(tag: str, number: float) -> bytes:
     """A summary of one scalar, as a float32. Summaries one after another are the summary of them all (protobuf)."""
-    large = _LARGEST < abs(number) < math.inf
+    large = _BEYOND <= abs(number) < math.inf
     return _before(tag) + _FLOAT32.pack(math.copysign(math.inf, number) if large else number)
 
 

@@ -82,20 +82,16 @@ class Sigmoid(Loss):
 
         Args: z logits (N, K); y targets (N, K), each 0 or 1, or between; or (N, K, 2), each with its weight.
         """
-        return self._both(z, y)[0]
+        return self.value_and_gradient(z, y)[0]
 
     def gradient(self, z: Tensor, y: Tensor) -> Tensor:
         """∇ℓ = aσ(z) − bσ(−z), (N, K), which is s σ(sz) without options.
 
         Args: z logits (N, K); y targets (N, K), each 0 or 1, or between; or (N, K, 2), each with its weight.
         """
-        return self._both(z, y)[1]
+        return self.value_and_gradient(z, y)[1]
 
     def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        return self._both(z, y)
-
-    def _both(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Value and gradient, for each of the three: who overrides one of them may call another."""
         # Nearly always y is 0 or 1. To see that is cheaper than the second exponential that any other y asks for.
         if not self._is_weighed and y.ndim == 2 and torch.equal(y * y, y):
             s = 1 - 2 * y

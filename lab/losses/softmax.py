@@ -102,16 +102,13 @@ class Softmax(Loss):
 
     def value(self, z: Tensor, y: Tensor) -> Tensor:
         """ℓ = −Σ r_k log p_k, (N,), to full relative accuracy; z logits (N, K), y class indices or probabilities."""
-        return self._both(z, y)[0]
+        return self.value_and_gradient(z, y)[0]
 
     def gradient(self, z: Tensor, y: Tensor) -> Tensor:
         """∇ℓ = Rp − r, (N, K), in which nothing cancels that need not; z and y as for `value`."""
-        return self._both(z, y)[1]
+        return self.value_and_gradient(z, y)[1]
 
     def value_and_gradient(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        return self._both(z, y)
-
-    def _both(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # not undone by who overrides one of the three
         if y.ndim > 1 or self.label_smoothing:
             return self._shared_value_and_gradient(z, y)
         t, kept = self._labels(y)

@@ -6,8 +6,9 @@ That product is derived apart: a mistake in what only eigenvalues are made of (`
 Direction  the matrix, or the product for many, with a random v. Both round: H by `Curvature.dense_rounding`, or its
            product, and the other, by `Curvature.rounding`; a unit vector's product with a matrix by γ_P ‖H‖_F more.
 Rows       of some rows' h_n, by products with the unit vectors e_k: the diagonal, the trace that ceilings are made of,
-           the size that bounds on rounding are, and F_n F_nᵀ, of which the dual is made. A product's entry is off by
-           c u r_k r_l, r² = h_kk + |μ_k| (`lab.rounding`), and the other by no more.
+           the size that bounds on rounding are, made of μ, and so μ − r against ∇ℓ; and F_n F_nᵀ, of which the dual
+           is made, in norm. A product's entry is off by c u r_k r_l, r² = h_kk + |μ_k| (`lab.rounding`), and the other
+           by no more; what is made of μ by c u (|μ| + |r|) too, where it is ∇ℓ + r.
 """
 
 import math
@@ -22,7 +23,7 @@ from lab.referee import Verdict, Who
 from lab.rounding import gamma
 from lab.seeds import stream
 
-ROWS, NUMBERS = 32, 1 << 16  # of so many rows h is looked at, or of fewer, for no more numbers in them all than that
+ROWS, NUMBERS = 32, 1 << 16  # of so many rows h is looked at, and of fewer where they have more numbers than that
 NOTE = "it is not that of the loss's product: no eigenvalue of this step is to be believed"
 
 
@@ -51,30 +52,41 @@ def _by_direction(curvature: Curvature, dense: bool, seed: int, t: int) -> Verdi
 
 
 def _by_rows(curvature: Curvature, dual: bool, seed: int, t: int) -> Iterator[Verdict | None]:
-    problem, K = curvature.problem, curvature.theta.shape[1]
-    draw = stream(seed, "rows", t)
+    loss, draw = curvature.problem.loss, stream(seed, "rows", t)
     _, y, z = curvature.rows[int(draw.integers(len(curvature.rows)))]
+    K = z.shape[1]
     some = torch.tensor(draw.integers(len(z), size=max(1, min(ROWS, NUMBERS // K**2))), device=z.device)
     z, y = z[some], y[some]
-    n, loss = len(z), problem.loss
-    units = torch.eye(K, dtype=z.dtype, device=z.device).repeat(n, 1)
-    h = loss.hvp(z.repeat_interleave(K, 0), y.repeat_interleave(K, 0), units).view(n, K, K)
-    diagonal, local = h.diagonal(dim1=1, dim2=2), loss.local(z, y)
-    root = (diagonal.abs() + loss.predicted(z, y).abs()).sqrt()
+    mu, r, g, local = loss.predicted(z, y), loss.subtracted(z, y), loss.gradient(z, y), loss.local(z, y)
+    diagonal = _diagonal(curvature, z, y)
     unit = (8 + K + 2 * z.abs().amax(dim=1, keepdim=True)) * torch.finfo(z.dtype).eps  # 2 c u
     lost = 4 * K * torch.finfo(z.dtype).tiny
-    entry, square = unit * root.square() + lost, root.square().sum(dim=1)
+    square, parts = diagonal.abs() + mu.abs(), unit * (mu.abs() + r.abs()) + lost
+    entry = unit * square + lost
+    yield _worst("μ − r", mu - r, g, parts)
     yield _worst("diag h", loss.diagonal(z, y), diagonal, entry)
     yield _worst("tr h", local.trace, diagonal.sum(dim=1), entry.sum(dim=1))
-    yield _worst("Σ h_kk + |μ_k|", local.size, square, 2 * entry.sum(dim=1))
+    yield _worst("Σ h_kk + |μ_k|", local.size, square.sum(dim=1), 2 * entry.sum(dim=1) + parts.sum(dim=1))
     if dual:
-        F = loss.factor(z, y)
-        yield _worst("F Fᵀ", F @ F.mT, h, 2 * unit[:, :, None] * root[:, :, None] * root[:, None, :] + lost)
+        F, u = loss.factor(z, y), torch.tensor(draw.standard_normal(tuple(z.shape))).to(z)
+        ours, norm = (F @ (F.mT @ u[:, :, None]))[:, :, 0], torch.linalg.vector_norm(u, dim=1, keepdim=True)
+        yield _worst("F Fᵀu", ours, loss.hvp(z, y, u), 2 * norm * entry.sum(dim=1, keepdim=True))
+
+
+def _diagonal(curvature: Curvature, z: Tensor, y: Tensor) -> Tensor:
+    """h_kk (n, K), by products with the unit vectors, some at a time."""
+    n, K = z.shape
+    found = []
+    for part in torch.split(torch.arange(n * K, device=z.device), max(1, NUMBERS // K)):
+        row, k = part // K, (part % K)[:, None]
+        units = torch.zeros(len(part), K, dtype=z.dtype, device=z.device).scatter_(1, k, 1.0)
+        found.append(curvature.problem.loss.hvp(z[row], y[row], units).gather(1, k)[:, 0])
+    return torch.cat(found).view(n, K)
 
 
 def _worst(tensor: str, ours: Tensor, truth: Tensor, bound: Tensor) -> Verdict | None:
     """The verdict at the entry that is farthest off."""
-    apart = (ours - truth).abs()
+    apart, bound = (ours - truth).abs(), bound.expand_as(ours)
     if not bool((torch.isfinite(apart) & torch.isfinite(bound)).all()):
         return None
     at = int((apart / bound).argmax())

@@ -4,8 +4,8 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-HERE = Path(__file__).parents[1]
-OURS = (HERE / "bench", HERE / "arithmetic", HERE / "oracle.py")
+HERE = Path(__file__).parent
+OURS = (HERE / "bench", HERE / "arithmetic", HERE / "oracle.py", HERE / "raised.py")
 PACKAGES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
