@@ -14,6 +14,7 @@ CHECKS = {
     "check/hvp": "Hessian product against reverse-over-reverse",
     "check/hessian": "Hessian against torch.func.hessian",
     "check/product": "eigenvalues' Hessian against the product",
+    "check/change": "eigenvalues carried against measured",
     "check/decrease": "decrease against its proven bounds",
     "check/ceiling": "λ₁ against its ceilings",
     "check/twin": "trajectory against autograd's twin",

@@ -12,6 +12,7 @@ from lab.console import Silent
 from lab.curvature import between, tracking
 from lab.curvature.operator import Curvature
 from lab.experiment import assemble
+from lab.losses.softmax import Softmax
 from lab.optimizer import FromTorch
 from lab.problem import Problem
 
@@ -51,6 +52,23 @@ def test_an_interval_that_long_steps_widen_stays_above_a_ridge_that_leaves_the_i
     carried = [row for row in run.metrics.rows if "curvature/change" in row]
     assert max(row["curvature/change"] for row in carried) > 5
     assert min(row["curvature/lambda_3/lower"] for row in carried) == 0.05
+
+
+@pytest.mark.parametrize("every", [7, "auto"])
+@pytest.mark.parametrize("rows", [None, 32])
+def test_a_loss_that_changes_faster_than_it_says_is_convicted_at_the_next_measurement(
+    every, rows, tiny, tmp_path, monkeypatch
+):
+    tiny |= {"batch_size": rows, "optimizer": {"kind": "sgd", "lr": 0.5}}
+    right = trained(tiny, tmp_path / "right", every=every, top=3)
+    judged = [row["check/change"] for row in right.metrics.rows if "check/change" in row]
+    assert judged
+    assert max(judged) <= 1
+    monkeypatch.setattr(Softmax, "self_concordance", 0.02)
+    wrong = trained(tiny, tmp_path / "wrong", every=every, top=3)
+    assert wrong.status == "failed"
+    words = next(row["check/change/failure"] for row in wrong.metrics.rows if "check/change/failure" in row)
+    assert "changes faster than its self_concordance or drift says" in words
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

@@ -39,7 +39,7 @@ def steps(folder: Path, tag: str) -> list[int]:
 
 def test_tensorboard_shows_scalars_as_float32_and_non_finite_ones_as_they_are(tmp_path):
     sink = TensorBoard(tmp_path)
-    values = [0.1, math.nan, math.inf, -math.inf, 1e300, 3.4028235e38]
+    values = [0.1, math.nan, math.inf, -math.inf, 1e300, 3.4028235e38, 10**400]
     for step, value in enumerate(values):
         sink.write(step, {"a": value})
     sink.close()
@@ -47,6 +47,7 @@ def test_tensorboard_shows_scalars_as_float32_and_non_finite_ones_as_they_are(tm
     assert seen[0] == struct.unpack("<f", struct.pack("<f", 0.1))[0]
     assert math.isnan(seen[1])
     assert seen[5] == struct.unpack("<f", struct.pack("<f", 3.4028234663852886e38))[0]
+    assert seen[6] == math.inf
     assert seen[2:5] == [math.inf, -math.inf, math.inf]  # 1e300 is beyond float32; log10 and metrics.jsonl have it
 
 

@@ -42,6 +42,7 @@ curvature.structure curvature.coordinates curvature.between curvature.forms mist
 curvature.plan curvature.coarse mistakes
 curvature.search doctor
 curvature.tracking
+bench.seen
 bench.trial bench.routes bench.discern bench.sayings bench.claims
 bench.perturbed
 bench.judge

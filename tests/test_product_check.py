@@ -14,7 +14,7 @@ from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.models.linear import Linear
 from lab.probe import Step
-from lab.probes._product import judge
+from lab.probes._product import concave, judge
 from lab.probes.spectrum import SpectrumProbe
 from lab.problem import Problem
 
@@ -108,6 +108,28 @@ def test_what_cancels_in_large_counts_is_rounding_and_a_false_mean_is_not(method
         for t in range(5):
             found = judge(Curvature(Problem(loss, Linear(), X, y), theta), method, 0, t)
             assert found.passed is right
+
+
+class Focal(Sigmoid):
+    """A loss whose h is below 0 where logits are large, and that is made right: of one diagonal."""
+
+    def diagonal(self, z, y):
+        return super().diagonal(z, y) * (1 - z.abs() / 4)
+
+
+@pytest.mark.parametrize("method", EVERY)
+@pytest.mark.parametrize("size", [1.0, 200.0])
+def test_eigenvalues_of_a_loss_that_is_not_convex_are_refused(size, method, rng):
+    problem, theta = make_problem(rng, "sigmoid", N=9, D=17)
+    focal = replace(problem, loss=Focal())
+    value, gradient = focal.value_and_gradient(size * theta)
+    readings = SpectrumProbe(method=method, top=2).measure(
+        Step(0, focal, focal, None, size * theta, value, gradient, theta, 0.1)
+    )
+    assert readings.keys() == {"curvature/definiteness", "check/product"}
+    assert "the loss is not convex here" in str(readings["check/product"])
+    assert not readings["check/product"].passed
+    assert concave(Curvature(problem, theta)) is None
 
 
 class ByEigenvectors(Softmax):

@@ -40,6 +40,8 @@ def test_bounds_are_near_to_what_there_is(rng):
 def changed(kind, name, change):
     """A loss that says another thing under one name, and the rest as its parent does."""
     parents = getattr(kind, name)
+    if isinstance(parents, property):
+        return type("Mine", (kind,), {name: property(lambda self: change(parents.fget(self)))})()
     if not callable(parents):
         return type("Mine", (kind,), {name: change(parents)})()
 
@@ -77,6 +79,7 @@ PLANTED = [
     (Sigmoid, "self_bound", lambda a: 0.9 * a, {"self_bound"}),
     (Softmax, "peak", lambda c: 0.9 * c, {"peak"}),
     (Sigmoid, "peak", lambda c: 0.9 * c, {"peak"}),
+    (Softmax, "drift_norm", lambda c: 0.2 * c, {"self_concordance"}),
     (Softmax, "flat", lambda told: (2, "more than it is"), {"flat"}),
     (Sigmoid, "ignores_shift", lambda told: True, {"ignores_shift", "self_concordance"}),
     (Softmax, "drift", lambda delta: 0.9 * delta, {"drift"}),
@@ -102,6 +105,20 @@ class Faster(Sigmoid):
 
     def hessian(self, z, y):
         return 4 * super().hessian(2 * z, y)
+
+
+class Focal(Sigmoid):
+    """(1 − p)² times the loss of y = 1, which is not convex."""
+
+    def hessian(self, z, y):
+        p = torch.sigmoid(z)
+        return torch.diag_embed(p * (1 - p) * ((1 - p) ** 2 + 2 * (1 - p) * p.log() * (2 * p - (1 - p))))
+
+
+def test_a_loss_that_is_not_convex_is_told_so(rng):
+    found = {each.what: each for each in sayings.verdicts(Focal(), examples(Focal(), rng), rng)}
+    assert not found["convex"].passed
+    assert "a function that is not is a lab.Derivation" in found["convex"].note
 
 
 @pytest.mark.parametrize("kind", [SquaredHinge, Faster])

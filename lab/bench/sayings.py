@@ -14,12 +14,11 @@ examples is not proved by them: how near they come to what is said to be the mos
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Generator, Tensor
 
+from lab.bench.seen import Here, Seen, at_most, equal
 from lab.errors import RAISED
 from lab.loss import Loss
 from lab.raised import place
@@ -28,109 +27,21 @@ from lab.referee import Verdict, Who
 MOVES = (0.1, 1.0, 3.0)  # how far logits are moved, to see how fast the Hessian changes
 
 
-@dataclass(frozen=True)
-class Here:
-    """A loss at an example's logits z (N, K) and targets y."""
-
-    loss: Loss
-    z: Tensor
-    y: Tensor
-    rng: Generator
-
-    @cached_property
-    def h(self) -> Tensor:
-        """(N, K, K)."""
-        return self.loss.hessian(self.z, self.y)
-
-    @cached_property
-    def units(self) -> Tensor:
-        """2 c u of each row, (N, 1)."""
-        c: Tensor = 8 + self.z.shape[1] + 2 * self.z.abs().amax(dim=1, keepdim=True)
-        return c * torch.finfo(self.z.dtype).eps
-
-    @cached_property
-    def apart(self) -> Tensor:
-        """e, (N, K, K); what is below the smallest normal number may be lost."""
-        root = self.h.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
-        return self.units[:, :, None] * root[:, :, None] * root[:, None, :] + 4 * torch.finfo(self.z.dtype).tiny
-
-    @cached_property
-    def norm(self) -> Tensor:
-        """‖e‖ at most, (N,)."""
-        norms: Tensor = torch.linalg.matrix_norm(self.apart.double()).to(self.z)  # squares soon underflow
-        return norms
-
-    @cached_property
-    def parts(self) -> Tensor:
-        """|μ| + |r|, (N, K)."""
-        return self.loss.predicted(self.z, self.y).abs() + self.loss.subtracted(self.z, self.y).abs()
-
-    @cached_property
-    def largest(self) -> Tensor:
-        """λ₁(h), (N,)."""
-        found: Tensor = torch.linalg.eigvalsh(self.h.double())[:, -1].to(self.z)
-        return found
-
-    def product_apart(self, U: Tensor) -> Tensor:
-        """How far two products h U (N, K, m) may be apart."""
-        root = (self.h.diagonal(dim1=1, dim2=2).abs() + self.loss.predicted(self.z, self.y).abs()).sqrt()[:, :, None]
-        return 2 * self.units[:, :, None] * root * (root * U.abs()).sum(dim=1, keepdim=True) + self._tiny
-
-    @property
-    def _tiny(self) -> float:
-        return 4 * self.z.shape[1] * torch.finfo(self.z.dtype).tiny
-
-    def random(self, *shape: int) -> Tensor:
-        """Normal numbers."""
-        return torch.randn(*shape, generator=self.rng, dtype=torch.float64).to(self.z)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What is said and what is so, in tensors of one shape; by how much that is too far apart, and what rounding is.
-
-    Of what is said to be the most, `share` says how much is there; 0 where nothing is said to be that.
-    """
-
-    tensor: str
-    said: Tensor
-    found: Tensor
-    excess: Tensor
-    rounding: Tensor
-    share: float = 0.0
-
-    @property
-    def ratios(self) -> Tensor:
-        """The excess in units of rounding, flat; ∞ where it is no number, or there is none to be."""
-        ratios = torch.where(self.excess == 0, 0.0, self.excess / self.rounding)
-        return ratios.nan_to_num(nan=math.inf, posinf=math.inf).reshape(-1)
-
-
 Saying = Callable[[Here], Iterator[Seen]]
-
-
-def _equal(tensor: str, said: Tensor, found: Tensor, rounding: Tensor) -> Seen:
-    return Seen(tensor, said, found, (said - found).abs(), rounding.expand_as(found))
-
-
-def _at_most(tensor: str, said: Tensor, found: Tensor, rounding: Tensor, share: float | None = None) -> Seen:
-    said, above = said.expand_as(found), torch.where(said > 0, found / said, 0.0)
-    nearest = float(above.max()) if share is None and above.numel() else share or 0.0
-    return Seen(tensor, said, found, (found - said).clamp(min=0), rounding.expand_as(found), nearest)
 
 
 def value_and_gradient(here: Here) -> Iterator[Seen]:
     """The two in one are `value` and `gradient`."""
     value, gradient = here.loss.value_and_gradient(here.z, here.y)
     one = here.loss.value(here.z, here.y)
-    yield _equal("value", value, one, here.units[:, 0] * (1 + one.abs()))
-    yield _equal("gradient", gradient, here.loss.gradient(here.z, here.y), here.units * here.parts)
+    yield equal("value", value, one, here.units[:, 0] * (1 + one.abs()))
+    yield equal("gradient", gradient, here.loss.gradient(here.z, here.y), here.units * here.parts)
 
 
 def predicted(here: Here) -> Iterator[Seen]:
     """∇ℓ = μ − r."""
     apart = here.loss.predicted(here.z, here.y) - here.loss.subtracted(here.z, here.y)
-    yield _equal("predicted − subtracted", apart, here.loss.gradient(here.z, here.y), here.units * here.parts)
+    yield equal("predicted − subtracted", apart, here.loss.gradient(here.z, here.y), here.units * here.parts)
 
 
 def off_diagonal(here: Here) -> Iterator[Seen]:
@@ -142,26 +53,26 @@ def off_diagonal(here: Here) -> Iterator[Seen]:
 
 def _entries(here: Here, entries: Tensor) -> Iterator[Seen]:
     k, l = torch.triu_indices(here.z.shape[1], here.z.shape[1], 1, device=here.z.device)
-    yield _equal("entries", entries, here.h[:, k, l], here.apart[:, k, l])
-    yield _at_most("entries", torch.zeros_like(entries), entries, torch.zeros_like(entries))
-    yield _equal("h1", torch.zeros_like(here.z), here.h.sum(dim=2), here.apart.sum(dim=2))
+    yield equal("entries", entries, here.h[:, k, l], here.apart[:, k, l])
+    yield at_most("entries", torch.zeros_like(entries), entries, torch.zeros_like(entries))
+    yield equal("h1", torch.zeros_like(here.z), here.h.sum(dim=2), here.apart.sum(dim=2))
 
 
 def hessian_map(here: Here) -> Iterator[Seen]:
     """This maps U to h U."""
     U = here.random(*here.z.shape, 3)
-    yield _equal("h U", here.loss.hessian_map(here.z, here.y)(U.clone()), here.h @ U, here.product_apart(U))
+    yield equal("h U", here.loss.hessian_map(here.z, here.y)(U.clone()), here.h @ U, here.product_apart(U))
 
 
 def local(here: Here) -> Iterator[Seen]:
     """These are h's product, trace, size and entries."""
     found, U = here.loss.local(here.z, here.y), here.random(*here.z.shape, 3)
-    yield _equal("product", found.product(U.clone()), here.h @ U, here.product_apart(U))
+    yield equal("product", found.product(U.clone()), here.h @ U, here.product_apart(U))
     h, mu = here.h.diagonal(dim1=1, dim2=2), here.loss.predicted(here.z, here.y)
     rounding = here.apart.diagonal(dim1=1, dim2=2).sum(dim=1)
-    yield _equal("trace", found.trace, h.sum(dim=1), 2 * rounding)
+    yield equal("trace", found.trace, h.sum(dim=1), 2 * rounding)
     sizes = 2 * here.units[:, 0] * here.parts.sum(dim=1)  # as μ may be ∇ℓ + r
-    yield _equal("size", found.size, (h.abs() + mu.abs()).sum(dim=1), 2 * rounding + sizes)
+    yield equal("size", found.size, (h.abs() + mu.abs()).sum(dim=1), 2 * rounding + sizes)
     if found.entries is not None:
         yield from _entries(here, found.entries)
 
@@ -169,12 +80,12 @@ def local(here: Here) -> Iterator[Seen]:
 def factor(here: Here) -> Iterator[Seen]:
     """F Fᵀ = h."""
     F = here.loss.factor(here.z, here.y)
-    yield _equal("F Fᵀ", F @ F.mT, here.h, 2 * here.norm[:, None, None])
+    yield equal("F Fᵀ", F @ F.mT, here.h, 2 * here.norm[:, None, None])
 
 
 def ignores_shift(here: Here) -> Iterator[Seen]:
     """h1 = 0."""
-    yield _equal("h1", torch.zeros_like(here.z), here.h.sum(dim=2), here.apart.sum(dim=2))
+    yield equal("h1", torch.zeros_like(here.z), here.h.sum(dim=2), here.apart.sum(dim=2))
 
 
 def flat(here: Here) -> Iterator[Seen]:
@@ -182,13 +93,13 @@ def flat(here: Here) -> Iterator[Seen]:
     count = here.loss.flat(here.z.shape[1])[0]
     least = torch.linalg.eigvalsh(here.h.double().sum(dim=0))[:count].abs().to(here.z)  # of a sum of h ⪰ 0
     rounding = (here.norm + 4 * here.units[:, 0] * here.largest).sum()
-    yield _equal("eigenvalues of Σh", torch.zeros_like(least), least, rounding)
+    yield equal("eigenvalues of Σh", torch.zeros_like(least), least, rounding)
 
 
 def self_bound(here: Here) -> Iterator[Seen]:
     """λ₁(h) ≤ a ℓ."""
     value, a = here.loss.value(here.z, here.y), float(here.loss.self_bound or 0.0)
-    yield _at_most("λ₁(h)", a * value, here.largest, here.norm + a * here.units[:, 0] * (1 + value.abs()))
+    yield at_most("λ₁(h)", a * value, here.largest, here.norm + a * here.units[:, 0] * (1 + value.abs()))
 
 
 def peak(here: Here) -> Iterator[Seen]:
@@ -196,12 +107,23 @@ def peak(here: Here) -> Iterator[Seen]:
     c = here.loss.peak(here.z.shape[1])
     if c is not None:
         most = c * here.loss.diagonal(torch.zeros_like(here.z), here.y).amax(dim=1)
-        yield _at_most("λ₁(h)", most, here.largest, here.norm + here.units[:, 0] * most)
+        yield at_most("λ₁(h)", most, here.largest, here.norm + here.units[:, 0] * most)
+
+
+def convex(here: Here) -> Iterator[Seen]:
+    """The loss is convex, h ⪰ 0, as self-concordance implies; a function that is not is a lab.Derivation."""
+    least = -torch.linalg.eigvalsh(here.h.double())[:, 0].to(here.z)
+    yield at_most("−λ_min(h)", torch.zeros_like(least), least, here.norm + here.units[:, 0] * here.largest.abs())
 
 
 def self_concordance(here: Here) -> Iterator[Seen]:
-    """e^{−δ} h(z) ⪯ h(z + v) ⪯ e^δ h(z), δ = M max|v|, or M (max v − min v)/2 where a shift is ignored."""
+    """e^{−δ} h(z) ⪯ h(z + v) ⪯ e^δ h(z), δ = M max|v| or, where a shift is ignored, M (max v − min v)/2 ≤ c ‖v‖."""
     yield from _changes(here, lambda v: Loss.drift(here.loss, v))
+    if type(here.loss).drift is not Loss.drift:
+        return
+    v = here.random(*here.z.shape)
+    size = torch.linalg.vector_norm(v, dim=1) * (1 + 8 * here.z.shape[1] * torch.finfo(here.z.dtype).eps)
+    yield at_most("δ(v)", here.loss.drift_norm * size, here.loss.drift(v), torch.zeros_like(size))
 
 
 def drift(here: Here) -> Iterator[Seen]:
@@ -210,10 +132,10 @@ def drift(here: Here) -> Iterator[Seen]:
     v, w = here.random(*here.z.shape), here.random(*here.z.shape)
     of_v, of_w, eps = here.loss.drift(v), here.loss.drift(w), 8 * here.z.shape[1] * torch.finfo(here.z.dtype).eps
     size = torch.linalg.vector_norm(v, dim=1)
-    yield _at_most("δ(v + w)", of_v + of_w, here.loss.drift(v + w), eps * (of_v + of_w + size))
-    yield _equal("δ(−2v)", 2 * of_v, here.loss.drift(-2 * v), eps * (of_v + size))
-    yield _at_most("δ(v)", Loss.drift(here.loss, v), of_v, eps * (of_v + size))
-    yield _at_most("δ(v)", here.loss.drift_norm * size, of_v, eps * (of_v + size))
+    yield at_most("δ(v + w)", of_v + of_w, here.loss.drift(v + w), eps * (of_v + of_w + size))
+    yield equal("δ(−2v)", 2 * of_v, here.loss.drift(-2 * v), eps * (of_v + size))
+    yield at_most("δ(v)", Loss.drift(here.loss, v), of_v, eps * (of_v + size))
+    yield at_most("δ(v)", here.loss.drift_norm * size, of_v, eps * (of_v + size))
 
 
 def _changes(here: Here, drift: Callable[[Tensor], Tensor]) -> Iterator[Seen]:
@@ -236,7 +158,7 @@ def _changes(here: Here, drift: Callable[[Tensor], Tensor]) -> Iterator[Seen]:
                 far = told & (a > 1e3 * of_a) & (b > 1e3 * of_b) & (delta > 0)
                 share = float(torch.where(far, (b / a).log() / delta, 0.0).max())
                 most, b, rounding = (each.where(told, 0.0) for each in (most, b, rounding))
-                yield _at_most("uᵀh(z + v)u", most, b, rounding, share)
+                yield at_most("uᵀh(z + v)u", most, b, rounding, share)
 
 
 def divisor(here: Here) -> Iterator[Seen]:
@@ -245,7 +167,7 @@ def divisor(here: Here) -> Iterator[Seen]:
         ours, torchs = here.loss.reduced(here.z, here.y), here.loss.reduced_reference(here.z, here.y)
         whole = (1 + here.loss.value(here.z, here.y).abs()).sum() / here.loss.divisor(here.y)
         units = float(here.units.max()) + 2 * len(here.z) * torch.finfo(here.z.dtype).eps
-        yield _equal("reduced", ours, torchs, units * whole)
+        yield equal("reduced", ours, torchs, units * whole)
 
 
 SAYINGS: dict[str, Saying] = {
@@ -258,6 +180,7 @@ SAYINGS: dict[str, Saying] = {
         hessian_map,
         local,
         factor,
+        convex,
         self_concordance,
         drift,
         self_bound,
@@ -274,7 +197,7 @@ def said(loss: Loss) -> tuple[str, ...]:
     K = 3  # any number of classes but the smallest ones
 
     def says(name: str) -> bool:
-        if name == "self_concordance":
+        if name in ("convex", "self_concordance"):
             return True
         if name in ("ignores_shift", "self_bound"):
             return bool(getattr(loss, name))
@@ -310,7 +233,7 @@ def _worst(name: str, seen: Sequence[Seen]) -> Verdict:
     share = max(each.share for each in seen)
     note = f"the examples come to {share:.2g} of what it allows" if share else ""
     if ratio > 1:
-        note = f"it is not so that {(SAYINGS[name].__doc__ or '').rstrip('.')}"
+        note = f"this is said and is not so: {(SAYINGS[name].__doc__ or '').rstrip('.')}"
         note += f": {share:.3g} times that is needed at these inputs" if worst.share > 1 else ""
     who = Who.OURS if ratio > 1 else Who.NOBODY
     return Verdict(name, worst.tensor, ratio, where, ours, truth, bound, who, dtype, note)

@@ -139,7 +139,7 @@ class Curvature:
         As |δH| ≤ e G entrywise with G ⪰ 0, ‖D δH D‖ ≤ e tr DGD: where a column of X is 0, no d makes anything of it.
         """
         dtype, stretch, total = self.theta.dtype, float(d.square().max()), torch.zeros_like(self.theta)
-        for (X, y, z), h in zip(self.rows, self._diagonals, strict=True):
+        for (X, y, z), h in zip(self.rows, self.diagonals, strict=True):
             total += X.square().T @ (h.abs() + self.problem.loss.predicted(z, y).abs())
         squares = d.square().view(self.theta.shape)
         relative = gamma(terms(self.problem), dtype) + gamma(len(self.theta), dtype) + 2 * self._logit_rounding
@@ -159,7 +159,7 @@ class Curvature:
             return 0.0
         heaviest = problem.heaviest
         if problem.loss.peak(self.theta.shape[1]) is None and problem.N:  # h is not bounded by that at z = 0
-            weights = torch.cat([h.double().sum(dim=1) for h in self._diagonals])
+            weights = torch.cat([h.double().sum(dim=1) for h in self.diagonals])
             heaviest += float(weights @ (1 + problem.row_squares.sqrt()).square()) / problem.divisor
         return 4 * tiny * (rank + 1) * heaviest
 
@@ -245,12 +245,12 @@ class Curvature:
             ridge = self.problem.ridge * self.problem.mask
             return self.dense.diagonal().view(self.theta.shape) - ridge
         total = torch.zeros_like(self.theta)
-        for (X, _, _), h in zip(self.rows, self._diagonals, strict=True):
+        for (X, _, _), h in zip(self.rows, self.diagonals, strict=True):
             total += X.square().T @ h
         return total / self.problem.divisor
 
     @cached_property
-    def _diagonals(self) -> list[Tensor]:
+    def diagonals(self) -> list[Tensor]:
         """diag h_n, (n, K) for each block of rows."""
         return [self.problem.loss.diagonal(z, y) for _, y, z in self.rows]
 

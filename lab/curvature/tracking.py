@@ -122,7 +122,7 @@ def _units(curvature: Curvature) -> int:
     if not math.isfinite(size):
         largest = max((float(X.abs().max()) for X, _ in curvature.problem.blocks()), default=0.0)
         return -min(limit, round(math.log2(largest))) if 1 < largest < math.inf else 0
-    if not size or tiny**0.4 < size < min(tiny**-0.4, 1e15):
+    if not size > 0 or tiny**0.4 < size < min(tiny**-0.4, 1e15):
         return 0
     return max(-limit, min(limit, round(-math.log2(size) / 2)))
 

@@ -131,8 +131,8 @@ def _before(tag: str) -> bytes:
 
 def _scalar(tag: str, number: float) -> bytes:
     """A summary of one scalar, as a float32. Summaries one after another are the summary of them all (protobuf)."""
-    large = _BEYOND <= abs(number) < math.inf
-    return _before(tag) + _FLOAT32.pack(math.copysign(math.inf, number) if large else number)
+    large = abs(number) >= _BEYOND and number not in (math.inf, -math.inf)
+    return _before(tag) + _FLOAT32.pack((math.inf if number > 0 else -math.inf) if large else number)
 
 
 def _middle(whole: str, lower: float, upper: float | None, known: float | None) -> list[tuple[str, float]]:

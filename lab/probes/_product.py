@@ -13,6 +13,7 @@ Rows       of some rows' h_n, by products with the unit vectors e_k: the diagona
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -24,6 +25,10 @@ from lab.rounding import gamma
 from lab.seeds import stream
 
 ROWS, NUMBERS = 32, 1 << 16  # of so many rows h is looked at, and of fewer where they have more numbers than that
+CONCAVE = (
+    "the loss is not convex here, on which every proof of eigenvalues rests, and which its self_concordance implies; a "
+    "function that is not convex is a lab.Derivation, for lab check"
+)
 NOTE = "it is not that of the loss's product: no eigenvalue of this step is to be believed"
 
 
@@ -34,6 +39,20 @@ def judge(curvature: Curvature, method: Method, seed: int, t: int) -> Verdict | 
         parts += _by_rows(curvature, method == "dual", seed, t)
     known = [part for part in parts if part is not None]
     return max(known, key=lambda part: part.ratio) if known else None
+
+
+def concave(curvature: Curvature) -> Verdict | None:
+    """The verdict on a loss some row's h_kk of which is below 0 by more than rounding; None where none is."""
+    worst: Verdict | None = None
+    for (_, y, z), h in zip(curvature.rows, curvature.diagonals, strict=True):
+        if not bool((h < 0).any()):
+            continue
+        unit = (8 + z.shape[1] + 2 * z.abs().amax(dim=1, keepdim=True)) * torch.finfo(z.dtype).eps
+        bound = unit * (h.abs() + curvature.problem.loss.predicted(z, y).abs()) + torch.finfo(z.dtype).tiny
+        found = _worst("h_kk", h.clamp(max=0.0), torch.zeros_like(h), bound)
+        if found is not None and not found.passed and (worst is None or found.ratio > worst.ratio):
+            worst = replace(found, note=CONCAVE)
+    return worst
 
 
 def _by_direction(curvature: Curvature, dense: bool, seed: int, t: int) -> Verdict | None:

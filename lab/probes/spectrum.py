@@ -33,7 +33,8 @@ from lab.curvature.operator import Curvature
 from lab.curvature.search import most
 from lab.curvature.tracking import Tracked
 from lab.probe import Probe, Reading, Step
-from lab.probes._product import judge
+from lab.probes import _change
+from lab.probes._product import concave, judge
 from lab.problem import Problem
 
 
@@ -114,8 +115,18 @@ class SpectrumProbe(Probe):
         moved = moved.above(there.floors(len(moved.lower)))
         return moved.below(memory["ceilings"]) if moved.width > self.tolerance and "ceilings" in memory else moved
 
+    def _foreseen(self, problem: Problem, step: Step) -> Band:
+        """What would be said of this step if it were not measured, at the least price."""
+        there = Curvature(problem, step.memory["theta"].to(step.theta))
+        return self._moved(there, step.memory, between.change(there, step.theta, step.memory))
+
     def _measured(self, problem: Problem, step: Step, before: Tracked | None) -> Mapping[str, Reading]:
         curvature = step.curvature if problem is step.full else Curvature(problem, step.theta)
+        if problem.model.is_product and (refuted := concave(curvature)) is not None:
+            step.memory.clear()
+            step.seen.pop("lambda_1_lower", None)
+            return {"curvature/definiteness": "unknown: the loss is not convex here", "check/product": refuted}
+        carried = None if before is None else self._foreseen(problem, step)
         way = plan.choose(curvature, self.top)
         if self.method != "auto" and problem.model.is_product:
             way = plan.Plan(self.method, f"{self.method}, as asked for")
@@ -135,6 +146,9 @@ class SpectrumProbe(Probe):
             step.seen["lambda_1_lower"] = float(found.enclosure.lower[0])
         readings |= {**_ends(found.enclosure.band), "curvature/method": way.why}
         readings["curvature/trace"] = curvature.trace
+        if carried is not None:
+            agrees = _change.judge(carried, found.enclosure.band, str(step.theta.dtype)[6:])
+            readings |= {"check/change": agrees} if agrees else {}
         if problem.model.is_product:
             made = curvature if way.method == "krylov" else curvature.in_double
             verdict = judge(made, way.method, step.seed, step.t)
