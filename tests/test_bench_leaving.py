@@ -132,6 +132,13 @@ class Once(torch.autograd.Function):
 """
 
 
+def test_a_file_that_was_mended_within_a_second_is_judged_as_it_is_now(mine, capsys):
+    for _ in range(3):
+        for factor, code in (("2", 0), ("3", 1)):
+            text = f"def gradient(self, x): return {factor} * x"
+            assert main(["check", mine(derivation("(x * x).sum()", text))]) == code
+
+
 def test_of_what_torch_differentiates_but_once_nothing_can_be_told_the_second_time(mine, capsys):
     text = derivation("Once.apply(x).sum()", "def hvp(self, x, v): return 2 * v").replace(
         "class Mine", ONCE + "class Mine"
