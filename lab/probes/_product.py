@@ -5,7 +5,7 @@ That product is derived apart: a mistake in what only eigenvalues are made of (`
 
 Direction  the matrix, or the product for many, with a random v. Both round: H by `Curvature.dense_rounding`, or its
            product, and the other, by `Curvature.rounding`; a unit vector's product with a matrix by γ_P ‖H‖_F more.
-Rows       of some rows' h_n, by products with the unit vectors e_k: the diagonal, the trace that ceilings are made of,
+Rows       at some steps, of some rows' h_n, by products with the unit vectors e_k: the diagonal, the trace that ceilings are made of,
            the size that bounds on rounding are, made of μ, and so μ − r against ∇ℓ; and F_n F_nᵀ, of which the dual
            is made, in norm. A product's entry is off by c u r_k r_l, r² = h_kk + |μ_k| (`lab.rounding`), and the other
            by no more; what is made of μ by c u (|μ| + |r|) too, where it is ∇ℓ + r.
@@ -32,10 +32,13 @@ CONCAVE = (
 NOTE = "it is not that of the loss's product: no eigenvalue of this step is to be believed"
 
 
-def judge(curvature: Curvature, method: Method, seed: int, t: int) -> Verdict | None:
-    """Hold what the method finds eigenvalues of against the problem's product; None where that is not finite."""
+def judge(curvature: Curvature, method: Method, seed: int, t: int, rows: bool = True) -> Verdict | None:
+    """Hold what the method finds eigenvalues of against the problem's product; None where that is not finite.
+
+    Args: rows whether rows are looked at too, which takes as long again, and of which there is but one derivation.
+    """
     parts = [] if method == "dual" else [_by_direction(curvature, method == "dense", seed, t)]
-    if curvature.problem.model.is_product and curvature.rows:
+    if rows and curvature.problem.model.is_product and curvature.rows:
         parts += _by_rows(curvature, method == "dual", seed, t)
     known = [part for part in parts if part is not None]
     return max(known, key=lambda part: part.ratio) if known else None
