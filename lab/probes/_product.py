@@ -5,10 +5,10 @@ That product is derived apart: a mistake in what only eigenvalues are made of (`
 
 Direction  the matrix, or the product for many, with a random v. Both round: H by `Curvature.dense_rounding`, or its
            product, and the other, by `Curvature.rounding`; a unit vector's product with a matrix by γ_P ‖H‖_F more.
-Rows       at some steps, of some rows' h_n, by products with the unit vectors e_k: the diagonal, the trace that ceilings are made of,
-           the size that bounds on rounding are, made of μ, and so μ − r against ∇ℓ; and F_n F_nᵀ, of which the dual
-           is made, in norm. A product's entry is off by c u r_k r_l, r² = h_kk + |μ_k| (`lab.rounding`), and the other
-           by no more; what is made of μ by c u (|μ| + |r|) too, where it is ∇ℓ + r.
+Rows       at some steps, of some rows' h_n, by products with the unit vectors e_k: the diagonal, the trace that
+           ceilings are made of, the size that bounds on rounding are, made of μ, and so μ − r against ∇ℓ; and F_n F_nᵀ,
+           of which the dual is made, in norm. A product's entry is off by c u r_k r_l, r² = h_kk + |μ_k|
+           (`lab.rounding`), and the other by no more; what is made of μ by c u (|μ| + |r|) too, where it is ∇ℓ + r.
 """
 
 import math
