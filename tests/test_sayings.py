@@ -7,6 +7,7 @@ import torch
 from test_losses import LOSSES
 
 from lab.bench import judge, sayings
+from lab.loss import Loss
 from lab.losses.sigmoid import Sigmoid
 from lab.losses.softmax import Softmax
 from lab.referee import Who
@@ -64,6 +65,7 @@ PLANTED = [
     (Sigmoid, "value_and_gradient", lambda both: (both[0], 1.001 * both[1]), {"value_and_gradient"}),
     (Sigmoid, "value_and_gradient", lambda both: (both[0] + 1e-6, both[1]), {"value_and_gradient"}),
     (Softmax, "subtracted", lambda r: 0.99 * r, {"predicted"}),
+    (Sigmoid, "subtracted", lambda r: 1e17 * r, {"subtracted"}),
     (Softmax, "mass", lambda D: D + 1, {"divisor"}),
     (Softmax, "off_diagonal", lambda h: 1.0001 * h, {"off_diagonal"}),
     (Softmax, "hessian_map", lambda f: lambda U: 1.0001 * f(U), {"hessian_map"}),
@@ -91,6 +93,22 @@ PLANTED = [
 @pytest.mark.parametrize(("kind", "name", "change", "seen"), PLANTED, ids=[f"{p[0].__name__}-{p[1]}" for p in PLANTED])
 def test_what_is_false_of_a_loss_is_seen_and_nothing_else(kind, name, change, seen, rng):
     assert wrong(changed(kind, name, change), rng) == seen
+
+
+@pytest.mark.parametrize("times", [2.0, 1e17])
+def test_targets_that_are_said_to_weigh_more_than_they_do_are_seen_where_what_is_predicted_follows(times, rng):
+    class Counts(Sigmoid):
+        def value_and_gradient(self, z, y):
+            return (z.exp() - y * z).sum(dim=1), z.exp() - y
+
+        def subtracted(self, z, y):
+            return times * y
+
+        predicted = Loss.predicted
+
+    given = [(torch.randn(9, 2, generator=rng, dtype=torch.float64), torch.randint(5, (9, 2), generator=rng).double())]
+    found = {each.what: each for each in sayings.verdicts(Counts(), given, rng)}
+    assert not found["subtracted"].passed
 
 
 class SquaredHinge(Sigmoid):

@@ -44,6 +44,21 @@ def predicted(here: Here) -> Iterator[Seen]:
     yield equal("predicted − subtracted", apart, here.loss.gradient(here.z, here.y), here.units * here.parts)
 
 
+def subtracted(here: Here) -> Iterator[Seen]:
+    """r is no more than ∇ℓ comes to where a logit is 40 below all others, and what the model makes is gone."""
+    if here.loss.ignores_shift and here.z.shape[1] == 1:  # of one logit alone there are no others
+        return
+    r, units = here.loss.subtracted(here.z, here.y).abs(), here.units + 40 * torch.finfo(here.z.dtype).eps
+    low = here.z.amin(dim=1).clamp(max=0) - 40
+    there = []
+    for k in range(here.z.shape[1]):
+        z = here.z.clone()
+        z[:, k] = low
+        there.append(here.loss.gradient(z, here.y)[:, k].abs())
+    left = torch.stack(there, dim=1)
+    yield at_most("r", left, r, units * (r + left) + math.exp(-20))
+
+
 def off_diagonal(here: Here) -> Iterator[Seen]:
     """These are h_kl for k < l, none positive, and h1 = 0."""
     entries = here.loss.off_diagonal(here.z, here.y)
@@ -175,6 +190,7 @@ SAYINGS: dict[str, Saying] = {
     for each in (
         value_and_gradient,
         predicted,
+        subtracted,
         divisor,
         off_diagonal,
         hessian_map,
