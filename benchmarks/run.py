@@ -21,7 +21,6 @@ from timing import (
     mean,
     median,
     now,
-    one_thread,
     pair,
     peak_bytes,
     since,
@@ -29,6 +28,7 @@ from timing import (
 )
 
 from lab import config, launch, oracle
+from lab.bench.conduct import one_thread
 from lab.experiment import Experiment, assemble
 
 HERE = Path(__file__).parent

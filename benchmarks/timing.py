@@ -6,8 +6,7 @@ import platform
 import signal
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -123,17 +122,6 @@ def told(row: dict[str, Any]) -> dict[str, Any]:
         row |= {"ours": asdict(ours), "theirs": asdict(theirs)}
     print({key: f"{x:.4g}" if isinstance(x, float) else x for key, x in row.items()}, flush=True)
     return row
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def peak_bytes(call: Callable[[], Any], warm: bool = True) -> int | None:

@@ -58,6 +58,11 @@ class Block:
     cu: Tensor
 
 
+def evaluating(z: Tensor) -> Tensor:
+    """c u of each row of logits z (N, K), (N, 1): the rounding of what is made of exponentials of them."""
+    return torch.finfo(z.dtype).eps / 2 * (8 + z.shape[1] + 2 * z.abs().amax(dim=1, keepdim=True))
+
+
 def closing(K: int, dtype: torch.dtype) -> float:
     """What a diagonal block of H that is made of the others is off by, relative to itself: (3K + 16) u."""
     return (3 * K + 16) * torch.finfo(dtype).eps / 2
@@ -118,13 +123,12 @@ def terms(problem: Problem) -> int:
 
 
 def _blocks(problem: Problem, theta: Tensor, width: int = 0, least: int = 64) -> Iterator[Block]:
-    (D, K), loss, model = problem.shape, problem.loss, problem.model
-    unit = torch.finfo(theta.dtype).eps / 2
+    D, loss, model = problem.shape[0], problem.loss, problem.model
     for X, y in problem.blocks(width, least):
         X_abs, z = X.abs(), model.forward(X, theta)
         d = gamma(D, theta.dtype) * model.forward(X_abs, theta.abs())
         g, h, r = loss.gradient(z, y), loss.diagonal(z, y).abs(), loss.subtracted(z, y)
-        cu = unit * (8 + K + 2 * z.abs().amax(dim=1, keepdim=True))
+        cu = evaluating(z)
         e = loss.self_concordance * d.amax(dim=1, keepdim=True) + cu
         yield Block(X, X_abs, y, r, z, d, g, h, (h + (g + r).abs()).sqrt(), e, cu)
 

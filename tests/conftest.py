@@ -84,6 +84,18 @@ def problem_and_theta(request: pytest.FixtureRequest, rng: Generator) -> tuple[P
     return make_problem(rng, **kinds[request.param])
 
 
+@pytest.fixture
+def mine(tmp_path: Path) -> Callable[[str], str]:
+    """Write a file of the user's; return its path."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "mine.py"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 
 

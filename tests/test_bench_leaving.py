@@ -36,18 +36,6 @@ def derivation(value: str, *more: str, gradient: str = "2 * x") -> str:
     return HEAD + 'class Mine(lab.Derivation):\n    shapes = {"x": "n"}\n' + "".join(f"    {line}\n" for line in lines)
 
 
-@pytest.fixture
-def mine(tmp_path):
-    """Write a file of the user's; return its path."""
-
-    def write(text: str) -> str:
-        path = tmp_path / "mine.py"
-        path.write_text(text)
-        return str(path)
-
-    return write
-
-
 @pytest.mark.filterwarnings("ignore:overflow")
 @pytest.mark.parametrize("case", LEAVE)
 def test_a_value_that_leaves_torch_is_told_so_in_one_line_with_its_place(case, mine, capsys):

@@ -26,18 +26,6 @@ class Cubes(lab.Derivation):
 '''
 
 
-@pytest.fixture
-def mine(tmp_path):
-    """Write a file of the user's; return its path."""
-
-    def write(text: str) -> str:
-        path = tmp_path / "mine.py"
-        path.write_text(text)
-        return str(path)
-
-    return write
-
-
 @pytest.mark.parametrize("what", ["value", "gradient", "hvp"])
 def test_who_leaves_the_program_is_a_failed_check_with_its_place(what, mine, capsys):
     left = re.sub(rf"(def {what}\(.*\)): return .*", r"\1: sys.exit(0)", CUBES)

@@ -40,7 +40,7 @@ def require(
     Raises: MisconductError; whatever f raises.
     """
     given = [tuple(a.clone() if isinstance(a, Tensor) else a for a in args) for _ in range(2)]
-    with _one_thread():
+    with one_thread():
         first, second = (f(*each) for each in given)
     for name, before, after in zip((*names, "direction"), args, given[0], strict=False):
         if reads_only and isinstance(before, Tensor) and not _same(before, after, 0.0):
@@ -66,7 +66,8 @@ def steady(first: Tensor, second: Tensor, rounding: Tensor) -> None:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

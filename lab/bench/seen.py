@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from lab.loss import Loss
+from lab.rounding import evaluating
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,7 @@ class Here:
     @cached_property
     def units(self) -> Tensor:
         """2 c u of each row, (N, 1)."""
-        c: Tensor = 8 + self.z.shape[1] + 2 * self.z.abs().amax(dim=1, keepdim=True)
-        return c * torch.finfo(self.z.dtype).eps
+        return 2 * evaluating(self.z)
 
     @cached_property
     def apart(self) -> Tensor:

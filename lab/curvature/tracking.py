@@ -168,13 +168,8 @@ def _searches(search: Search) -> Iterator[Search]:
 
 def _widened(search: Search, found: Found | None, start: Tensor, ceiling: Ceiling, seed: int) -> tuple[Found, int]:
     """The best that a search comes to with a block of k and a few vectors, or of more; and the products it took."""
-    curvature, k, used, best, chance = (
-        search.curvature,
-        search.k,
-        0,
-        found,
-        0.0 if found is None else found.enclosure.chance,
-    )
+    curvature, k, best = search.curvature, search.k, found
+    used, chance = 0, 0.0 if found is None else found.enclosure.chance
     room = plan.memory(curvature.theta.device) / 8
     for guard in plan.GUARDS:
         start = start if found is None else torch.cat([found.vectors, start[:, found.vectors.shape[1] :]], 1)

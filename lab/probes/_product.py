@@ -21,7 +21,7 @@ from torch import Tensor
 from lab.curvature.operator import Curvature, size_of
 from lab.curvature.plan import Method
 from lab.referee import Verdict, Who
-from lab.rounding import gamma
+from lab.rounding import evaluating, gamma
 from lab.seeds import stream
 
 ROWS, NUMBERS = 32, 1 << 16  # of so many rows h is looked at, and of fewer where they have more numbers than that
@@ -32,13 +32,10 @@ CONCAVE = (
 NOTE = "it is not that of the loss's product: no eigenvalue of this step is to be believed"
 
 
-def judge(curvature: Curvature, method: Method, seed: int, t: int, rows: bool = True) -> Verdict | None:
-    """Hold what the method finds eigenvalues of against the problem's product; None where that is not finite.
-
-    Args: rows whether rows are looked at too, which takes as long again, and of which there is but one derivation.
-    """
-    parts = [] if method == "dual" else [_by_direction(curvature, method == "dense", seed, t)]
-    if rows and curvature.problem.model.is_product and curvature.rows:
+def judge(curvature: Curvature, method: Method, seed: int, t: int) -> Verdict | None:
+    """Hold what the method finds eigenvalues of against the problem's product; None where that is not finite."""
+    parts = [by_direction(curvature, method, seed, t)]
+    if curvature.problem.model.is_product and curvature.rows:
         parts += _by_rows(curvature, method == "dual", seed, t)
     known = [part for part in parts if part is not None]
     return max(known, key=lambda part: part.ratio) if known else None
@@ -50,7 +47,7 @@ def concave(curvature: Curvature) -> Verdict | None:
     for (_, y, z), h in zip(curvature.rows, curvature.diagonals, strict=True):
         if not bool((h < 0).any()):
             continue
-        unit = (8 + z.shape[1] + 2 * z.abs().amax(dim=1, keepdim=True)) * torch.finfo(z.dtype).eps
+        unit = 2 * evaluating(z)
         bound = unit * (h.abs() + curvature.problem.loss.predicted(z, y).abs()) + torch.finfo(z.dtype).tiny
         found = _worst("h_kk", h.clamp(max=0.0), torch.zeros_like(h), bound)
         if found is not None and not found.passed and (worst is None or found.ratio > worst.ratio):
@@ -58,7 +55,11 @@ def concave(curvature: Curvature) -> Verdict | None:
     return worst
 
 
-def _by_direction(curvature: Curvature, dense: bool, seed: int, t: int) -> Verdict | None:
+def by_direction(curvature: Curvature, method: Method, seed: int, t: int) -> Verdict | None:
+    """The same in one direction alone, at half the price; None for the dual, which has a matrix of another order."""
+    if method == "dual":
+        return None
+    dense = method == "dense"
     theta, problem = curvature.theta, curvature.problem
     v = torch.tensor(stream(seed, "product", t).standard_normal(theta.numel())).to(theta)
     v /= size_of(v)
@@ -81,7 +82,7 @@ def _by_rows(curvature: Curvature, dual: bool, seed: int, t: int) -> Iterator[Ve
     z, y = z[some], y[some]
     mu, r, g, local = loss.predicted(z, y), loss.subtracted(z, y), loss.gradient(z, y), loss.local(z, y)
     diagonal = _diagonal(curvature, z, y)
-    unit = (8 + K + 2 * z.abs().amax(dim=1, keepdim=True)) * torch.finfo(z.dtype).eps  # 2 c u
+    unit = 2 * evaluating(z)
     lost = 4 * K * torch.finfo(z.dtype).tiny
     square, parts = diagonal.abs() + mu.abs(), unit * (mu.abs() + r.abs()) + lost
     entry = unit * square + lost

@@ -34,7 +34,7 @@ from lab.curvature.search import most
 from lab.curvature.tracking import Tracked
 from lab.probe import Probe, Reading, Step
 from lab.probes import _change
-from lab.probes._product import concave, judge
+from lab.probes._product import by_direction, concave, judge
 from lab.problem import Problem
 
 ROWS_EVERY = 8  # steps: how often what eigenvalues are made of is looked at row by row, beside the first and last time
@@ -154,7 +154,7 @@ class SpectrumProbe(Probe):
         if problem.model.is_product:
             made = curvature if way.method == "krylov" else curvature.in_double
             rows = before is None or step.after is None or step.t % ROWS_EVERY == 0 or way.method == "dual"
-            verdict = judge(made, way.method, step.seed, step.t, rows)
+            verdict = (judge if rows else by_direction)(made, way.method, step.seed, step.t)
             if verdict is not None:
                 readings["check/product"] = verdict
                 if not verdict.passed:
