@@ -144,13 +144,14 @@ def _track(curvature: Curvature, k: int, tolerance: float, before: Tracked | Non
         proof = None if before.majorant is None else before.majorant.moved(delta, ridge)
         if proof is not None and len(before.values) >= k and proof.rest < float(before.values[k - 1]):
             found = search.below(proof, start, ceiling)
-    used = 0 if found is None else found.ritz.products
+    used, chance = (0, 0.0) if found is None else (found.ritz.products, found.enclosure.chance)
     for each in () if found is not None and search.settles(found) else _searches(search):
-        found, more = _widened(each, found, start, ceiling, seed)
-        used += more
+        found, more, failing = _widened(each, found, start, ceiling, seed)
+        used, chance = used + more, chance + failing
         if search.settles(found):
             break
     assert found is not None
+    found = _failing(found, chance)
     ritz, enclosure = found.ritz, found.enclosure
     values = torch.clamp(ritz.values[:k].double().cpu(), enclosure.lower, enclosure.upper)
     kept = _ceiling_of(enclosure, found.ceiling)
@@ -166,10 +167,12 @@ def _searches(search: Search) -> Iterator[Search]:
         yield dearer
 
 
-def _widened(search: Search, found: Found | None, start: Tensor, ceiling: Ceiling, seed: int) -> tuple[Found, int]:
-    """The best that a search comes to with a block of k and a few vectors, or of more; and the products it took."""
+def _widened(
+    search: Search, found: Found | None, start: Tensor, ceiling: Ceiling, seed: int
+) -> tuple[Found, int, float]:
+    """The best that a search comes to with a block of k and a few vectors, or of more; its products and chances."""
     curvature, k, best = search.curvature, search.k, found
-    used, chance = 0, 0.0 if found is None else found.enclosure.chance
+    used, chance = 0, 0.0
     room = plan.memory(curvature.theta.device) / 8
     for guard in plan.GUARDS:
         start = start if found is None else torch.cat([found.vectors, start[:, found.vectors.shape[1] :]], 1)
@@ -184,7 +187,7 @@ def _widened(search: Search, found: Found | None, start: Tensor, ceiling: Ceilin
         if search.settles(best) or widest:
             break
     assert best is not None
-    return _failing(best, chance), used
+    return best, used, chance
 
 
 def _failing(found: Found, chance: float) -> Found:
