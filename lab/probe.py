@@ -59,6 +59,13 @@ class Step:
         return found
 
     @property
+    def shown(self) -> dict[str, Tensor]:
+        """The tensors that training goes on with, by name: a probe reads them."""
+        tensors = {"theta": self.theta, "gradient": self.gradient, "problem.X": self.problem.X, "full.X": self.full.X}
+        tensors |= {"problem.y": self.problem.y, "full.y": self.full.y}
+        return tensors if self.after is None else {**tensors, "after": self.after}
+
+    @property
     def curvature(self) -> Curvature:
         """The Hessian of the whole training set at θ: one object for all probes, so that what is dear is made once."""
         found: Curvature = self.seen.setdefault("curvature", Curvature(self.full, self.theta))

@@ -2,12 +2,13 @@
 
 import math
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from lab import blame, spectrum
 from lab.board import lab_command, short
@@ -122,11 +123,12 @@ class Session:
 
     def told(self, error: BaseException) -> InputError | None:
         """What to say of what was raised, where that is the fault of what the user gave; None where it is the lab's."""
-        if isinstance(error, InputError):
+        if isinstance(error, InputError) and not isinstance(error, _UnfitError):
             return error
         try:
             problem, theta = self._experiment.batches(self.t), self._experiment.theta
-            why = blame.misshapen(problem, theta) or blame.fault(error) or _unreadable(self._whose)
+            unfit = str(error) if isinstance(error, _UnfitError) else None
+            why = unfit or blame.misshapen(problem, theta) or blame.fault(error) or _unreadable(self._whose)
         except RAISED:  # what was raised first is to be seen
             return None
         run = short(self._folder.path)
@@ -148,17 +150,22 @@ class Session:
         readings, halted_by = self._basics(step), ""
         whose = self._whose = {"training": dict(readings)}
         self._memories_before = {name: dict(memory) for name, memory in self._memories.items()}
+        shown = step.shown
+        counts = [tensor._version for tensor in shown.values()]
         for name, probe in self._probes:
             if probe.due(step):
                 self._asked = f", probes.{name}"
                 found = probe.measure(replace(step, memory=self._memories.setdefault(name, {})))
                 _join(readings, found, f"probes.{name}", whose)
+                _only_looked(shown, counts)
                 if probe.stop and any(isinstance(r, Verdict) and not r.passed for r in found.values()):
                     halted_by = halted_by or name
-        self._asked = ""
         if self._lockstep is not None:
+            self._asked = ", twin"
             _join(readings, self._lockstep.advance(visit), "twin", whose)
+        self._asked = ", theorems"
         _join(readings, self._panel.read(step, self._memories), "theorems", whose)
+        self._asked = ""
         if visit.after is None:
             readings |= self._rule(visit, readings)
         self._record(visit, readings)
@@ -260,20 +267,29 @@ class Session:
         return f"{where}; lr·λ₁ = {product:.3g} at step {last.t}, stable for plain gradient descent; try a smaller lr"
 
 
+class _UnfitError(InputError):
+    """What a member returned or did, and must not: it is to be mended where it is written."""
+
+
 def _join(
     readings: dict[str, Reading], found: Mapping[str, Reading], by: str, whose: dict[str, Mapping[str, Reading]]
 ) -> None:
     """Add what was found to the readings, which are `whose`; the same reading twice hides nothing."""
     if not isinstance(found, Mapping):
-        raise InputError(
-            f"{by}: measure returned a {type(found).__name__}; return readings by tag, {{}} where none are"
-        )
+        raise _UnfitError(f"measure returned a {type(found).__name__}; return readings by tag, {{}} where none are")
     for tag in readings.keys() & found.keys():
         if readings[tag] != found[tag]:
             other = next(name for name, theirs in whose.items() if tag in theirs)
-            raise InputError(f"{by}: the tag {tag!r} is that of a reading of {other} too; give each its own")
+            raise _UnfitError(f"the tag {tag!r} is that of a reading of {other} too; give each its own")
     readings.update(found)
     whose[by] = found
+
+
+def _only_looked(shown: Mapping[str, Tensor], counts: Sequence[int]) -> None:
+    """Refuse a probe that wrote to what it was shown, on which training goes on: torch counts what is written."""
+    for (name, tensor), count in zip(shown.items(), counts, strict=True):
+        if tensor._version != count:
+            raise _UnfitError(f"measure wrote to step.{name}; a probe changes nothing: write to a copy (clone())")
 
 
 def _unreadable(whose: Mapping[str, Mapping[str, Reading]]) -> str | None:

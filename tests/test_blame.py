@@ -100,7 +100,14 @@ def test_a_loss_that_raises_is_told_by_its_own_line(method, words, mine, tiny, t
             "return {'mine/x': step.theta if step.t == 4 else 1.0}",
             "step 4: probes.mine: the reading 'mine/x' is a Tensor;",
         ),
-        ("return {'mine/x': 1.0} if step.t < 4 else None", "probes.mine: measure returned a NoneType; return readings"),
+        (
+            "return {'mine/x': 1.0} if step.t < 4 else None",
+            "step 4, probes.mine: measure returned a NoneType; return readings",
+        ),
+        (
+            "return {'mine/x': 1.0 if step.t < 4 else float(step.after.mul_(2).norm())}",
+            "step 4, probes.mine: measure wrote to step.after; a probe changes nothing: write to a copy",
+        ),
     ],
 )
 def test_a_run_whose_probe_raises_keeps_its_rows_and_goes_on_when_it_is_mended(

@@ -1,5 +1,6 @@
 """A tag is of one reading: no probe hides what another, or training itself, logs of a step."""
 
+import operator
 from dataclasses import dataclass
 
 import pytest
@@ -36,7 +37,21 @@ def test_a_probe_that_logs_under_anothers_tag_is_refused(tag, by, whose, tiny, t
     experiment.probes["echo"] = Echo(tag=tag)
     with pytest.raises(InputError) as error:
         launch.launch(experiment, tmp_path, Silent(), ["test"])
-    assert str(error.value) == f"{by}: the tag {tag!r} is that of a reading of {whose} too; give each its own"
+    told = f"step 0, {by}: the tag {tag!r} is that of a reading of {whose} too; give each its own; mend it ("
+    assert str(error.value).startswith(told)
+
+
+@pytest.mark.parametrize("name", ["theta", "gradient", "after", "problem.X", "full.y"])
+def test_a_probe_that_writes_to_what_it_is_shown_is_refused(name, tiny, tmp_path):
+    class Writes(Echo):
+        def measure(self, step):
+            operator.attrgetter(name)(step).add_(1)
+            return {}
+
+    experiment = assemble(config.from_mapping({**tiny, "batch_size": 8, "probes": {}}, {}))
+    experiment.probes["echo"] = Writes()
+    with pytest.raises(InputError, match=f"step 0, probes.echo: measure wrote to step.{name}; a probe changes nothing"):
+        launch.launch(experiment, tmp_path, Silent(), ["test"])
 
 
 def test_a_tag_of_its_own_is_a_probes_whatever_it_reads(tiny, tmp_path):
