@@ -38,11 +38,19 @@ class Config(Block):
     """
 
     name: str = Field(
-        "config", pattern=r"^[\w+-][\w.+ -]*$", examples=["iris", "iris-newton_2"], description="The runs' folder."
+        "config",
+        pattern=r"^[\w+-][\w.+ -]*$",
+        examples=["iris", "iris-newton_2"],
+        description="Of the folder that its runs lie in; the file's own, unless told otherwise.",
     )
     seed: Annotated[int, Ge(0), Le(2**32 - 1)] = Field(0, description="Of the split, the start and the batches.")
     dtype: Literal["float64", "float32"] = Field("float64", description="The precision of every number.")
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", examples=["cpu", "cuda", "cuda:0"], description="Where.")
+    device: str = Field(
+        "cpu",
+        pattern=r"^(cpu|cuda(:\d+)?)$",
+        examples=["cpu", "cuda", "cuda:0"],
+        description="Where all of it is computed.",
+    )
     data: dict[str, Any] = Field(description="The data set, and what is done to it.")
     loss: dict[str, Any] = Field(description="The loss, of logits and targets.")
     model: dict[str, Any] = Field({"kind": "linear"}, description="The model, from parameters to logits.")
@@ -156,9 +164,14 @@ def json_schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of a config file, with every kind of every block."""
     models: dict[str, Any] = {}
     for key, folder in blocks.FOLDERS.items():
-        choices = tuple(schema.block(folder, kind, blocks.base(key)) for kind in schema.kinds(folder))
+        choices = tuple(
+            schema.block(folder, kind, blocks.base(key), says=schema.described) for kind in schema.kinds(folder)
+        )
         models[key] = Union[choices]  # noqa: UP007
-    made = _model(models, catalog.names("probes")).model_json_schema(by_alias=True)
+    probes = {
+        name: schema.block("probes", name, tagged=False, says=schema.described) for name in catalog.names("probes")
+    }
+    made = _model(models, probes).model_json_schema(by_alias=True)
     return schema.for_files(made, tuple(blocks.FOLDERS))
 
 
@@ -173,9 +186,9 @@ def _defaults(root: Node, name: str) -> Node:
     return Node({**missing, **root.value}, root.place)
 
 
-def _model(chosen: Mapping[str, Any], probes: Sequence[str]) -> type[Config]:
-    """`Config` with models in place of mappings: those `chosen` by key, and the named probes."""
-    each: dict[str, Any] = {name: (schema.block("probes", name, tagged=False) | None, None) for name in probes}
+def _model(chosen: Mapping[str, Any], probes: Mapping[str, type[Block]]) -> type[Config]:
+    """`Config` with models in place of mappings: those `chosen` by key, and the probes'."""
+    each: dict[str, Any] = {name: (model | None, None) for name, model in probes.items()}
     models = {**chosen, "probe_blocks": create_model("Probes", __base__=Block, **each)}
     models["theorems"] = list[Literal[catalog.names("theorems")]]  # type: ignore[misc]
     fields: dict[str, Any] = {key: (model, Config.model_fields[key]) for key, model in models.items()}
@@ -190,7 +203,7 @@ def _validated(root: Node) -> Config:
     found += wrong + blocks.theorem_names(root)
     if isinstance(raw["probes"], dict):
         raw["probes"] = {name: raw["probes"][name] for name in probes}
-    model = _model(chosen, probes)
+    model = _model(chosen, {name: schema.block("probes", name, tagged=False) for name in probes})
     try:
         made = model.model_validate(raw)
     except ValidationError as error:

@@ -49,6 +49,7 @@ class Loss(Derivation):
     """
 
     reduction: Literal["mean", "sum", "none"] = field(default="mean", kw_only=True)
+    """What one number many rows make, in torch's words; none leaves no one number to train on."""
 
     # M with |∇³ℓ[u, u, v]| ≤ M max|v| ∇²ℓ[u, u]. Canonical losses of the exponential family have 1 (Poisson, σ) or 2
     # (softmax, whose logits move relative to each other). Bounds on rounding, on decrease and on eigenvalues between

@@ -80,7 +80,9 @@ class Probe(ABC):
     """
 
     every: Annotated[int, Ge(1)] = 1
+    """Steps from one measurement to the next; the last step is always one."""
     stop: bool = False
+    """End the run at the first check of this probe that fails; without it the run goes on, and is marked."""
     last: ClassVar[bool] = False  # whether it looks at what the others found, in `Step.seen`
 
     @abstractmethod

@@ -1,11 +1,14 @@
 """pydantic models made from the members of open folders, and their errors in a user's words."""
 
+import ast
 import dataclasses
 import inspect
 import json
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -39,23 +42,50 @@ def canonical(folder: str, kind: str) -> str | None:
     return kind.lower() if folder == "optimizers" and kind.lower() in torch_kinds() else None
 
 
-def block(folder: str, kind: str, base: type[BaseModel] = Block, *, tagged: bool = True) -> type[BaseModel]:
+def block(
+    folder: str,
+    kind: str,
+    base: type[Block] = Block,
+    *,
+    tagged: bool = True,
+    says: Callable[[type[Any]], Mapping[str, str]] = lambda member: {},
+) -> type[Block]:
     """The model of one kind's block: `base`'s keys, `kind` if `tagged`, and the member's own fields.
 
-    Raises: TypeError where a member's field would hide one of those keys.
+    Args: says what a member's fields are described by, as `described` has it, which takes too long to be read at each
+    start. Raises: TypeError where a member's field would hide one of those keys.
     """
+    texts: Mapping[str, str] = {}
     tag: dict[str, Any] = {"kind": (Literal[kind], ...)} if tagged else {}
     if folder == "optimizers" and kind not in catalog.names(folder):
         optimizer = torch_kinds()[kind]
-        described, own = f"torch.optim.{optimizer.__name__}.", torch_fields(optimizer)
+        about, own = f"torch.optim.{optimizer.__name__}.", torch_fields(optimizer)
         tag = {"kind": (Literal[kind, optimizer.__name__], ...)}
     else:
         member = catalog.get(folder, kind)
-        described, own = _first_line(member), member_fields(member)
+        about, own, texts = _first_line(member), member_fields(member), says(member)
     if hidden := own.keys() & {*tag, *base.model_fields}:
         raise TypeError(f"lab/{folder}/{kind}.py: a field must not be called {', '.join(sorted(hidden))}")
-    fields: dict[str, Any] = {name: (_written(hint), default) for name, (hint, default) in own.items()}
-    return create_model(kind, __base__=base, __doc__=described, **tag, **fields)
+    fields: dict[str, Any] = {
+        name: (Annotated[_written(hint), Field(description=texts.get(name))], default)
+        for name, (hint, default) in own.items()
+    }
+    return create_model(kind, __base__=base, __doc__=about, **tag, **fields)
+
+
+def described(member: type[Any]) -> dict[str, str]:
+    """What the text below each field of a member says of it, its bases' fields included."""
+    found: dict[str, str] = {}
+    for owner in reversed(member.__mro__):
+        if dataclasses.is_dataclass(owner):
+            (defined,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+            assert isinstance(defined, ast.ClassDef)
+            for field, below in pairwise(defined.body):
+                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                    match below:
+                        case ast.Expr(ast.Constant(str(text))):
+                            found[field.target.id] = inspect.cleandoc(text)
+    return found
 
 
 def member_fields(member: type[Any]) -> dict[str, tuple[Any, Any]]:
@@ -114,7 +144,7 @@ def problems(
                 yield Problem(path, f"unknown key{suggest(key, allowed)}")
             continue
         properties = owner.model_json_schema(by_alias=True)["properties"]
-        expected = _words(properties[key])
+        expected = words(properties[key])
         if item["type"] == "missing" and len(path) == len(item["loc"]):
             yield Problem(path, f"missing; it must be {expected}", absent=True)
         else:
@@ -167,19 +197,19 @@ def _model_in(hint: Any) -> type[BaseModel] | None:
     return next((c for c in choices if inspect.isclass(c) and issubclass(c, BaseModel)), None)
 
 
-def _words(schema: Mapping[str, Any]) -> str:
+def words(schema: Mapping[str, Any]) -> str:
     """What a value must be, out of its JSON schema."""
     if choices := schema.get("anyOf"):
-        words = [_words(choice) for choice in choices]
-        return "".join(f"{each}{',' * each.startswith('a list of')} or " for each in words[:-1]) + words[-1]
+        each = [words(choice) for choice in choices]
+        return "".join(f"{one}{',' * one.startswith('a list of')} or " for one in each[:-1]) + each[-1]
     if "enum" in schema or "const" in schema:
         return " or ".join(str(value) for value in schema.get("enum", [schema.get("const")]))
     if "pattern" in schema:
         return "text like " + " or ".join(schema["examples"]) if "examples" in schema else "text of another form"
     if "prefixItems" in schema:
-        return f"a list of {len(schema['prefixItems'])} ({', '.join(_words(item) for item in schema['prefixItems'])})"
+        return f"a list of {len(schema['prefixItems'])} ({', '.join(words(item) for item in schema['prefixItems'])})"
     if schema.get("type") == "array":
-        return "a list" + (f" of {_many(_words(schema['items']))}" if schema.get("items") else "")
+        return "a list" + (f" of {_many(words(schema['items']))}" if schema.get("items") else "")
     return _NAMES.get(schema.get("type", ""), "a mapping, as {key: value}") + _bounds(schema)
 
 

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-KEYS = "The keys of a config: `lab schema` prints them all, docs/runs.md explains them."
+KEYS = "The keys of a config: `lab keys` explains them, `lab schema` is for editors, docs/runs.md has examples."
 
 
 class Verb(ABC):

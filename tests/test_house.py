@@ -56,7 +56,7 @@ report.derive report.html
 probes yamlfile progress
 blocks
 config study.facts
-experiment display study.listing study.compare study.export study.grid report.sheet
+experiment display report.keys study.listing study.compare study.export study.grid report.sheet
 panel
 trainer golden goldenfile coefficients
 testing

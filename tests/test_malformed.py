@@ -63,6 +63,7 @@ CALLS = {
     "compare": calls(NAMES, WHERE, with_each(NOWHERE, "{run}"), just("{run}")),
     "derive": calls(NAMES, just("{file}"), with_each(NOWHERE, "softmax"), file=PYTHON),
     "export": calls(NAMES, WHERE, with_each(NOWHERE, "{run}", "--format")) | calls(just("{run}"), rows=LINE),
+    "keys": calls(NAMES, NOWHERE.map(lambda word: [f"probes.{word}"])),
     "predict": calls(NAMES, with_each(NOWHERE, "{run}"), just("{run}", "{file}"), just("{file}", "{run}"), file=BYTES),
     "report": calls(NAMES, WHERE) | calls(just("{run}"), rows=LINE),
     "runs": calls(NAMES, WHERE, with_each(NOWHERE, "{root}", "--sort"), with_each(NOWHERE, "{root}", "--columns")),

@@ -26,11 +26,17 @@ class Csv(Dataset):
     """
 
     path: DataPath
+    """The file; a relative path starts from the config's folder."""
     target: str | list[str]
+    """The column of classes, or several columns of 0 and 1 for multi-label rows."""
     delimiter: Annotated[str, Len(1, 1)] = ","
+    """What stands between two cells."""
     features: list[str] | None = None
+    """The columns of X; null takes all but target and weight."""
     categorical: Categorical = field(default_factory=dict)
+    """Columns of levels, each with its reference level; null takes the first in order."""
     weight: str | list[str] | None = None
+    """The column of the rows' weights, or one for each target."""
 
     def load(self) -> Table:
         sheet = CsvFile(self.path, self.delimiter)

@@ -40,8 +40,11 @@ class Libsvm(Dataset):
     """A file in LIBSVM's format; `multilabel` reads the labels of a row as 1,3; `zero_based` counts columns from 0."""
 
     path: DataPath
+    """The file; a relative path starts from the config's folder."""
     multilabel: bool = False
+    """Lines begin with any number of labels, with commas between them."""
     zero_based: bool = False
+    """Columns are counted from 0."""
 
     def load(self) -> Table:
         sheet = self.sheet(self.path)

@@ -25,9 +25,13 @@ class Npz(Dataset):
     """An npz file with an array of features and an array of labels; `weight` names one of weights in the loss."""
 
     path: DataPath
+    """The file; a relative path starts from the config's folder."""
     X: str = "X"
+    """The array of X's name."""
     y: str = "y"
+    """The array of the targets' name."""
     weight: str | None = None
+    """The array of the weights' name."""
 
     def load(self) -> Table:
         content = read_bytes(self.path)

@@ -89,6 +89,7 @@ class Sklearn(Dataset):
     """A data set bundled with scikit-learn, by its name."""
 
     name: Literal["breast_cancer", "iris", "wine", "digits"]
+    """Which of scikit-learn's data sets."""
 
     def load(self) -> Table:
         if self.name not in BUNDLED:

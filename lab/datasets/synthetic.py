@@ -28,11 +28,17 @@ class Synthetic(Dataset):
     """Rows drawn, with a seed, from a known linear model; k counts classes, or labels if multilabel (2, 3 and 3)."""
 
     task: Literal["binary", "multiclass", "multilabel"]
+    """What the targets are."""
     n: Annotated[int, Ge(2)] = 200
+    """Rows."""
     d: Annotated[int, Ge(1)] = 5
+    """Columns."""
     k: Annotated[int, Ge(2)] | None = None
+    """Classes or labels."""
     separable: bool = False
+    """Let a plane part the classes, so that the loss has no minimum."""
     seed: Annotated[int, Ge(0)] = 0
+    """Of the rows; the run's own seed leaves them as they are."""
 
     def load(self) -> Table:
         k = self._outputs()

@@ -54,15 +54,18 @@ from lab.losses._weights import balanced, checked, require, vector
 class Sigmoid(Loss):
     """Binary and multi-label cross-entropy: one logit for each yes-or-no label; `average` divides by their number.
 
-    `weight` and `pos_weight` have K entries, as torch has them: of a label, and of its ones besides. `class_weight`
-    `balanced` sets both from all training rows: n/(2 n₀) for a label's zeros and n/(2 n₁) for its ones. torch's
-    `weight` may also differ from row to row: that is data, and comes with the targets, as `weighed` makes them.
+    `weight` and `pos_weight` have K entries, as torch has them: of a label, and of its ones besides. torch's `weight`
+    may also differ from row to row: that is data, and comes with the targets, as `weighed` makes them.
     """
 
     average: bool = False
+    """Divide a row's sum over labels by their number."""
     weight: tuple[Annotated[float, Ge(0)], ...] | None = None
+    """A weight for each label."""
     pos_weight: tuple[Annotated[float, Ge(0)], ...] | None = None
+    """A factor for the positives of each label."""
     class_weight: Literal["balanced"] | None = None
+    """balanced sets both from all training rows: n/(2 n₀) for a label's zeros and n/(2 n₁) for its ones."""
 
     self_concordance: ClassVar[float] = 1.0
     # h is diagonal, of entries w p(1 − p) ≤ w min(p, 1 − p), w the label's weight; −log q ≥ 1 − q for q = p and 1 − p.

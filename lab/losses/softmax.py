@@ -73,14 +73,17 @@ NOBODY = -100  # torch's ignore_index where none is given: no class has it
 class Softmax(Loss):
     """Multiclass cross-entropy: K logits for K classes; options as in torch's cross_entropy.
 
-    Targets are class indices (N,), int64, or probabilities (N, K), which need not sum to 1. `weight` has K entries;
-    `class_weight` is the same by scikit-learn's name, and may be `balanced`: n/(K n_c), counted on all training rows.
+    Targets are class indices (N,), int64, or probabilities (N, K), which need not sum to 1. `weight` has K entries.
     """
 
     weight: tuple[Annotated[float, Ge(0)], ...] | None = None
+    """A weight for each class, in the order of classes; the mean divides by the weight of its rows."""
     ignore_index: int = NOBODY
+    """Rows whose class index is this one do not count."""
     label_smoothing: Annotated[float, Ge(0), Le(1)] = 0.0
+    """The share of each target that is spread evenly over all classes."""
     class_weight: Literal["balanced"] | tuple[Annotated[float, Ge(0)], ...] | None = None
+    """`weight` by scikit-learn's name; balanced is n/(K n_c), counted on all training rows."""
 
     self_concordance: ClassVar[float] = 2.0
     self_bound: ClassVar[float] = 2.0

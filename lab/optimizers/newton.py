@@ -29,7 +29,9 @@ class Newton(Optimizer):
     """Newton's method: `damping` μ is added to the Hessian, `lr` is the longest step tried (1: the whole of it)."""
 
     lr: Annotated[float, Gt(0)] = 1.0
+    """The longest step tried; 1 is the whole of it."""
     damping: Annotated[float, Ge(0)] = 0.0
+    """μ, added to the Hessian's eigenvalues."""
 
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
         """Return θ + lr·2^{−j} Δ for the first j = 0, 1, … that descends enough; θ itself where none does."""

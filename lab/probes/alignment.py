@@ -24,7 +24,9 @@ class Alignment(Probe):
 
     every: Annotated[int, Ge(1)] = 10
     top: Annotated[int, Ge(1)] = 5
+    """How many leading eigenvectors."""
     tolerance: Annotated[float, Gt(0), Lt(1)] = 1e-4
+    """How wide their eigenvalues may be known, relative to the largest."""
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
         curvature = step.curvature

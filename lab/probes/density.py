@@ -24,9 +24,13 @@ class Density(Probe):
 
     every: Annotated[int, Ge(1)] = 100
     vectors: Annotated[int, Ge(1)] = 4
+    """Random directions, over which shares are averaged."""
     depth: Annotated[int, Ge(2)] = 30
+    """Lanczos steps from each."""
     decades: Annotated[int, Ge(1)] = 4
+    """Down to which power of ten of the largest eigenvalue shares are told."""
     chance: Annotated[float, Gt(0), Lt(1)] = 1e-6
+    """The probability with which an interval may fail."""
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
         curvature = step.curvature.in_double  # what rounding may do in single would be all that is said

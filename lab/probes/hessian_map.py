@@ -31,6 +31,7 @@ class HessianMap(Probe):
 
     every: Annotated[int, Ge(1)] = 100
     most: Annotated[int, Ge(1)] = 2048
+    """No picture is made of more parameters than this."""
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
         P = step.theta.numel()

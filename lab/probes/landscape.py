@@ -37,7 +37,9 @@ class Landscape(Probe):
 
     every: Annotated[int, Ge(1)] = 100
     points: Annotated[int, Ge(5)] = 21
+    """Points along each of the two directions."""
     rows: Annotated[int, Ge(1)] = 4096
+    """At most so many training rows are looked at."""
 
     def due(self, step: Step) -> bool:
         """Every step is, for it may be a stop of the path."""

@@ -35,6 +35,7 @@ class Sharpness(Probe):
 
     every: Annotated[int, Ge(1)] = 10
     tolerance: Annotated[float, Gt(0), Lt(1)] = 0.01
+    """How wide its interval may be, relative to itself."""
 
     def measure(self, step: Step) -> Mapping[str, Reading]:
         curvature, stability = step.curvature, step.stability

@@ -50,11 +50,17 @@ class SpectrumProbe(Probe):
     """
 
     every: Annotated[int, Ge(1)] | Literal["auto"] = 1  # type: ignore[assignment]
+    """Steps from one measurement to the next; auto measures when the intervals have grown wider than `tolerance`."""
     top: Annotated[int, Ge(1)] = 5
+    """How many of the largest eigenvalues."""
     bottom: Annotated[int, Ge(0)] = 0
+    """How many of the smallest eigenvalues."""
     tolerance: Annotated[float, Gt(0), Lt(1)] = 0.05
+    """How wide an interval may be, relative to the largest eigenvalue."""
     on: Literal["train", "batch"] = "train"
+    """Of which loss: the whole training set's, or the step's own batch's."""
     method: Literal["auto", "dense", "krylov"] = "auto"
+    """dense finds all eigenvalues, krylov the top ones, auto takes what is cheaper."""
 
     def due(self, step: Step) -> bool:
         """Every step is: what is not measured is carried over from the last step that was."""
