@@ -68,7 +68,26 @@ class Run:
     @property
     def theta(self) -> Tensor:
         """θ (D, K) of the newest checkpoint: where training ended."""
-        return self._theta_at(None)
+        theta: Tensor = self.folder.load_checkpoint()[1]["theta"]
+        return theta
+
+    def theta_at(self, step: int) -> Tensor:
+        """θ (D, K) from which a step started.
+
+        A step before the last checkpoint is walked to again from the start, which gives the very θ that the run had
+        there, if the machine computes as it did then. Raises: InputError for a step that the run did not reach.
+        """
+        newest = self.folder.load_checkpoint()[0]
+        if step == newest:
+            return self.theta
+        if not 0 <= step < newest:
+            raise InputError(f"{self.path}: no step {step}; the last checkpoint is at step {newest}")
+        experiment = self.experiment
+        theta = experiment.theta.clone()
+        with torch.no_grad():
+            for visit in walk(experiment.batches, experiment.stepper(theta), theta, 0, step):
+                theta = visit.theta
+        return theta
 
     @property
     def problem(self) -> Problem:
@@ -78,27 +97,12 @@ class Run:
     def spectrum(self, step: int | None = None) -> Spectrum:
         """All eigenvalues and eigenvectors of the training loss's Hessian at θ of a step, or where training ended.
 
-        A step before the last checkpoint is walked to again from the start, which gives the very θ that the run had
-        there, if the machine computes as it did then. Raises: InputError for a step that the run did not reach.
+        Raises: InputError for a step that the run did not reach.
         """
         problem = self.problem
-        theta = self._theta_at(step).to(problem.X)
+        theta = (self.theta if step is None else self.theta_at(step)).to(problem.X)
         curvature = Curvature(problem, theta)
         return spectra.dense(curvature.dense, error=curvature.dense_rounding, vectors=True)
-
-    def _theta_at(self, step: int | None) -> Tensor:
-        newest, state = self.folder.load_checkpoint()
-        if step is None or step == newest:
-            theta: Tensor = state["theta"]
-            return theta
-        if not 0 <= step < newest:
-            raise InputError(f"{self.path}: no step {step}; the last checkpoint is at step {newest}")
-        experiment = self.experiment
-        theta = experiment.theta.clone()
-        with torch.no_grad():
-            for visit in walk(experiment.batches, experiment.stepper(theta), theta, 0, step):
-                theta = visit.theta
-        return theta
 
     def __repr__(self) -> str:
         return f"<Run {self.path}: {self.status}>"

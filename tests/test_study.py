@@ -164,7 +164,7 @@ def test_a_run_gives_the_spectrum_of_any_of_its_steps(paths):
             row, found = run.metrics.rows[step], run.spectrum(step)
             for i in range(5):  # two drivers of LAPACK, each within its own interval
                 assert abs(float(found.values[i]) - row[f"curvature/lambda_{i + 1}"]) <= 2 * found.radius
-            assert float(run.problem.value(run._theta_at(step))) == row["loss/train"]  # to the bit: θ is the same
+            assert float(run.problem.value(run.theta_at(step))) == row["loss/train"]  # to the bit: θ is the same
         assert run.spectrum().values.tolist() == run.spectrum(6).values.tolist()
         assert run.spectrum().vectors.shape == (15, 15)
         assert run.status == "finished"
