@@ -43,8 +43,8 @@ curvature.plan curvature.coarse mistakes
 curvature.search doctor
 curvature.tracking
 bench.seen
-bench.trial bench.routes bench.discern bench.sayings bench.claims
-bench.perturbed
+bench.trial bench.routes bench.discern bench.outcomes bench.claims
+bench.perturbed bench.sayings
 bench.judge
 bench.sighting bench.backward
 bench.userfile

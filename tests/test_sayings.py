@@ -25,7 +25,8 @@ def wrong(loss, rng, dtype=torch.float64) -> set[str]:
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 def test_all_that_the_labs_losses_say_of_themselves_is_so(loss, dtype, rng):
     found = list(sayings.verdicts(loss, examples(loss, rng, dtype), rng))
-    assert {each.what for each in found} == set(sayings.said(loss))
+    # A loss that is weighed, smoothed or leaves a class out says of no example that it is a likelihood.
+    assert set(sayings.said(loss)) - {each.what for each in found} <= {"likelihood"}
     assert [str(each) for each in found if not each.passed] == []
     assert all(each.who is Who.NOBODY for each in found)
 
@@ -87,12 +88,34 @@ PLANTED = [
     (Softmax, "drift", lambda delta: 0.9 * delta, {"drift"}),
     (Softmax, "drift", lambda delta: 1.1 * delta, {"drift"}),
     (Softmax, "drift", lambda delta: delta.square() / 8, {"drift"}),
+    (Softmax, "likelihood", lambda c: 1.001, {"likelihood", "probabilities"}),
+    (Sigmoid, "likelihood", lambda c: 0.999, {"likelihood", "probabilities"}),
+    (Softmax, "probabilities", lambda p: 0.9999 * p, {"probabilities"}),
+    (Softmax, "probabilities", lambda p: p.flip(1), {"probabilities"}),
+    (Sigmoid, "probabilities", lambda p: 1 - p, {"probabilities"}),
 ]
 
 
 @pytest.mark.parametrize(("kind", "name", "change", "seen"), PLANTED, ids=[f"{p[0].__name__}-{p[1]}" for p in PLANTED])
 def test_what_is_false_of_a_loss_is_seen_and_nothing_else(kind, name, change, seen, rng):
     assert wrong(changed(kind, name, change), rng) == seen
+
+
+@pytest.mark.parametrize("change", [lambda p: p + 1e-3, lambda p: -p, lambda p: 2 * p, lambda p: p * torch.nan])
+def test_probabilities_of_a_loss_that_is_no_likelihood_are_to_be_probabilities_all_the_same(change, rng):
+    class Smooth(Softmax):
+        def probabilities(self, z, classes):
+            return change(super().probabilities(z, classes))
+
+    assert wrong(Smooth(label_smoothing=0.1), rng) == {"probabilities"}
+
+
+def test_a_loss_that_says_it_is_a_likelihood_although_it_smooths_is_seen(rng):
+    class Smooth(Softmax):
+        def likelihood(self, y, K):
+            return 1.0
+
+    assert wrong(Smooth(label_smoothing=0.1), rng) == {"likelihood", "probabilities"}
 
 
 @pytest.mark.parametrize("times", [2.0, 1e17])

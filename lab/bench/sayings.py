@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Generator, Tensor
 
+from lab.bench.outcomes import likelihood, probabilities
 from lab.bench.seen import Here, Seen, at_most, equal
 from lab.errors import RAISED
 from lab.loss import Loss
@@ -203,6 +204,8 @@ SAYINGS: dict[str, Saying] = {
         peak,
         ignores_shift,
         flat,
+        likelihood,
+        probabilities,
     )
 }
 WRITTEN = {"predicted": ("predicted", "subtracted"), "divisor": ("divisor", "mass", "reduced_reference")}
