@@ -1,14 +1,16 @@
 """Optimizers move θ as torch's do and as Newton's method should, by gradients that no graph was recorded for."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from conftest import make_problem
 
-from lab import config, launch
+from lab import cli, config, launch
 from lab.console import Silent
 from lab.errors import InputError
 from lab.experiment import Experiment, assemble
@@ -109,6 +111,18 @@ def test_newton_descends_from_far_away_where_a_full_step_would_not(rng):
     values = [float(v.value) for v in visits]
     assert all(b <= a + 1e-12 for a, b in pairwise(values))
     assert float(visits[-1].gradient.norm()) < 1e-8
+
+
+@pytest.mark.parametrize("twin", [None, "autograd"])
+def test_a_run_of_newton_whose_hessian_overflows_has_diverged_and_says_why(twin, tiny, tmp_path, capsys):
+    X = np.random.default_rng(0).normal(size=(40, 2)) * 1e160
+    np.savez(tmp_path / "large.npz", X=X, y=(X.sum(axis=1) > 0).astype(int) ^ (np.arange(40) % 5 == 0))
+    config = {"data": {"kind": "npz", "path": str(tmp_path / "large.npz"), "standardize": False}, "twin": twin}
+    newton = {"loss": {"kind": "sigmoid"}, "optimizer": {"kind": "newton"}, "steps": 3, "probes": {}}
+    (tmp_path / "c.yaml").write_text(json.dumps({**config, **newton}))
+    assert cli.main(["train", str(tmp_path / "c.yaml"), "--runs", str(tmp_path / "runs")]) == 1
+    said = "step 1: the loss is nan, ‖θ‖ = nan, ‖∇‖ = nan; the data or the start are too large for float64"
+    assert said in capsys.readouterr().err.splitlines()
 
 
 def test_damping_shortens_newtons_step(rng):

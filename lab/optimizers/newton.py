@@ -34,8 +34,14 @@ class Newton(Optimizer):
     """μ, added to the Hessian's eigenvalues."""
 
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
-        """Return θ + lr·2^{−j} Δ for the first j = 0, 1, … that descends enough; θ itself where none does."""
-        direction = self.direction(objective.hessian(theta), gradient)
+        """Return θ + lr·2^{−j} Δ for the first j = 0, 1, … that descends enough; θ itself where none does.
+
+        nan where the Hessian overflows: there is no such step, and the run ends as one that diverged.
+        """
+        H = objective.hessian(theta)
+        if not bool(torch.isfinite(H).all()):
+            return torch.full_like(theta, torch.nan)
+        direction = self.direction(H, gradient)
         slope = float((gradient * direction).sum())
         start = float(objective.value(theta))
         # Near the optimum the promised fall is below the rounding of the loss itself, which must not stop the step.
