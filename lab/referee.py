@@ -88,7 +88,9 @@ class Verdict:
         place = f"{self.tensor}[{', '.join(map(str, self.where))}]"
         values = f"ours {self.ours:.6g}, truth {self.truth:.6g}"
         if not math.isfinite(self.ours):
-            return f"{self.what} is not finite at {place}: {values}" + (f"; {self.diagnosis}" if self.diagnosis else "")
+            too = "nor is the truth: numbers too large for their type do that, without a mistake"
+            why = self.diagnosis if math.isfinite(self.truth) else too
+            return f"{self.what} is not finite at {place}: {values}" + (f"; {why}" if why else "")
         if math.isnan(self.bound):
             why = (
                 "what rounding may do to it is made of the loss's hvp, diagonal and gradient, and is not a number there"
