@@ -71,6 +71,15 @@ class WrongFactor(Softmax):
         return super().factor(z, y) * 1.001
 
 
+class WrongFlat(Softmax):
+    def flat(self, K):
+        return 2, "more than it is"
+
+
+class WrongShift(Sigmoid):
+    ignores_shift = True
+
+
 EVERY = ("krylov", "dense", "dual")
 
 
@@ -196,3 +205,20 @@ def test_the_same_hessian_is_told_as_that_at_any_scale(loss, dtype, scale, rng):
                     found = judge(curvature, method, 0, t)
                     assert found is not None
                     assert found.ratio < 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(
+    ("loss", "said"), [(WrongFlat(), "the loss's flat says that no row"), (WrongShift(), "that it ignores_shift, and")]
+)
+@pytest.mark.parametrize("method", EVERY)
+def test_directions_that_are_said_to_be_seen_by_no_row_are_looked_along(method, loss, said, dtype, rng):
+    problem, theta = make_problem(rng, loss="sigmoid" if isinstance(loss, Sigmoid) else "softmax")
+    X, y, held = (each.to(dtype) for each in (problem.X, problem.y, problem.held))
+    problem, theta = replace(problem, X=X, y=y, held=held), theta.to(dtype)
+    curvature = Curvature(replace(problem, loss=loss), theta)
+    found = judge(curvature, method, 0, 0)
+    assert not found.passed
+    assert said in str(found)
+    right = Sigmoid() if isinstance(loss, Sigmoid) else Softmax()
+    assert all(judge(Curvature(replace(problem, loss=right), theta), method, 0, t).passed for t in range(20))

@@ -6,9 +6,11 @@ That product is derived apart: a mistake in what only eigenvalues are made of (`
 Direction  the matrix, or the product for many, with a random v. Both round: H by `Curvature.dense_rounding`, or its
            product, and the other, by `Curvature.rounding`; a unit vector's product with a matrix by γ_P ‖H‖_F more.
 Rows       at some steps, of some rows' h_n, by products with the unit vectors e_k: the diagonal, the trace that
-           ceilings are made of, the size that bounds on rounding are, made of μ, and so μ − r against ∇ℓ; and F_n F_nᵀ,
-           of which the dual is made, in norm. A product's entry is off by c u r_k r_l, r² = h_kk + |μ_k|
-           (`lab.rounding`), and the other by no more; what is made of μ by c u (|μ| + |r|) too, where it is ∇ℓ + r.
+           ceilings are made of, the size that bounds on rounding are, made of μ, and so μ − r against ∇ℓ; F_n F_nᵀ,
+           of which the dual is made, in norm; h_n 1, where a shift is left out as being ignored, and the smallest
+           eigenvalues of Σ h_n, of which as many are 0 as `Loss.flat` says. A product's entry is off by c u r_k r_l,
+           r² = h_kk + |μ_k| (`lab.rounding`), and the other by no more, and so h_n by c u Σ_k r_k² in norm; what is
+           made of μ is off by c u (|μ| + |r|) too, where it is ∇ℓ + r.
 """
 
 import math
@@ -29,6 +31,8 @@ CONCAVE = (
     "the loss is not convex here, on which every proof of eigenvalues rests, and which its self_concordance implies; a "
     "function that is not convex is a lab.Derivation, for lab check"
 )
+SHIFT = "the loss says that it ignores_shift, and its product sees one: eigenvalues are found without that direction"
+FLAT = "the loss's flat says that no row sees so many directions, and its product does: not all that is said to be 0 is"
 NOTE = "it is not that of the loss's product: no eigenvalue of this step is to be believed"
 
 
@@ -51,7 +55,7 @@ def concave(curvature: Curvature) -> Verdict | None:
         bound = unit * (h.abs() + curvature.problem.loss.predicted(z, y).abs()) + torch.finfo(z.dtype).tiny
         found = _worst("h_kk", h.clamp(max=0.0), torch.zeros_like(h), bound)
         if found is not None and not found.passed and (worst is None or found.ratio > worst.ratio):
-            worst = replace(found, note=CONCAVE)
+            worst = _noted(CONCAVE, found)
     return worst
 
 
@@ -90,10 +94,25 @@ def _by_rows(curvature: Curvature, dual: bool, seed: int, t: int) -> Iterator[Ve
     yield _worst("diag h", loss.diagonal(z, y), diagonal, entry)
     yield _worst("tr h", local.trace, diagonal.sum(dim=1), entry.sum(dim=1))
     yield _worst("Σ h_kk + |μ_k|", local.size, square.sum(dim=1), 2 * entry.sum(dim=1) + parts.sum(dim=1))
+    if loss.ignores_shift:
+        seen = loss.hvp(z, y, torch.ones_like(z))
+        yield _noted(SHIFT, _worst("h 1", torch.zeros_like(z), seen, _spread(unit, square) + lost))
+    if (blind := loss.flat(K)[0]) and K**2 <= NUMBERS:
+        units = torch.eye(K, dtype=z.dtype, device=z.device)
+        h = torch.stack([loss.hvp(z, y, unit.expand_as(z)).sum(dim=0) for unit in units])
+        least = torch.linalg.eigvalsh((h + h.T).double() / 2)[:blind].to(z)
+        bound = entry.sum() + gamma(len(z), z.dtype) * square.sum()
+        yield _noted(FLAT, _worst("eigenvalues of Σh", torch.zeros_like(least), least, bound))
     if dual:
         F, u = loss.factor(z, y), torch.tensor(draw.standard_normal(tuple(z.shape))).to(z)
         ours, norm = (F @ (F.mT @ u[:, :, None]))[:, :, 0], torch.linalg.vector_norm(u, dim=1, keepdim=True)
         yield _worst("F Fᵀu", ours, loss.hvp(z, y, u), 2 * norm * entry.sum(dim=1, keepdim=True))
+
+
+def _spread(unit: Tensor, square: Tensor) -> Tensor:
+    """c u r_k Σ_l r_l, (n, K): how far h_n may be off when it is multiplied by numbers of size 1."""
+    root = square.sqrt()
+    return unit * root * root.sum(dim=1, keepdim=True)
 
 
 def _diagonal(curvature: Curvature, z: Tensor, y: Tensor) -> Tensor:
@@ -105,6 +124,11 @@ def _diagonal(curvature: Curvature, z: Tensor, y: Tensor) -> Tensor:
         units = torch.zeros(len(part), K, dtype=z.dtype, device=z.device).scatter_(1, k, 1.0)
         found.append(curvature.problem.loss.hvp(z[row], y[row], units).gather(1, k)[:, 0])
     return torch.cat(found).view(n, K)
+
+
+def _noted(why: str, verdict: Verdict | None) -> Verdict | None:
+    """The same with that for what it says where it fails."""
+    return verdict if verdict is None or verdict.passed else replace(verdict, note=why)
 
 
 def _worst(tensor: str, ours: Tensor, truth: Tensor, bound: Tensor) -> Verdict | None:
