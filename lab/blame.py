@@ -40,9 +40,10 @@ def misshapen(problem: "Problem", theta: "Tensor") -> str | None:
 
     for method, found, like in _returned(problem, theta):
         if told(found) != told(like):
+            name = getattr(method, "__qualname__", method)
             code = getattr(inspect.unwrap(method), "__code__", None)
             place = f"{code.co_filename}:{code.co_firstlineno}: " if code else ""
-            return f"{place}{getattr(method, '__name__', method)} returned {told(found)}, and is to return {told(like)}"
+            return f"{place}{name} returned {told(found)}, and is to return {told(like)}"
     return None
 
 
@@ -56,6 +57,8 @@ def _returned(problem: "Problem", theta: "Tensor") -> Iterator[tuple[Callable[..
         (model.pullback, (X, theta, z), theta),
         (loss.value, (z, y), z.sum(dim=1)),
         (loss.gradient, (z, y), z),
+        (loss.subtracted, (z, y), z),
+        (loss.predicted, (z, y), z),
         (loss.hvp, (z, y, z), z),
         (loss.diagonal, (z, y), z),
     ]

@@ -75,7 +75,13 @@ def trained(tiny, tmp_path, capsys, **changes):
         (
             "gradient(self, z, y): return z[:, 0]",
             "step 0: {path}:7: "
-            "gradient returned a tensor of shape (64,) and type float64, and is to return "
+            "Mine.gradient returned a tensor of shape (64,) and type float64, and is to return "
+            "a tensor of shape (64, 3) and type float64; mend it",
+        ),
+        (
+            "subtracted(self, z, y): return y",
+            "step 0, probes.gradient: {path}:7: "
+            "Mine.subtracted returned a tensor of shape (64,) and type int64, and is to return "
             "a tensor of shape (64, 3) and type float64; mend it",
         ),
     ],

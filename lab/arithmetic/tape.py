@@ -203,7 +203,8 @@ def _write(N: number.Exact, memory: dict[int, Array], ref: Ref, value: Any) -> N
                 :-1
             ].reshape(value.shape)
     elif value.dtype == object:
-        value = np.vectorize(lambda v: int(N.value(v)), otypes=[np.int64])(value)
+        whole = np.vectorize(lambda v: int(v if isinstance(v, int | np.integer) else N.value(v)), otypes=[np.int64])
+        value = whole(value)
     ref.read(memory)[...] = value
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Generator, Tensor
 
 from lab.bench.outcomes import likelihood, probabilities
-from lab.bench.seen import Here, Seen, at_most, equal
+from lab.bench.seen import Here, Seen, at_most, equal, finite
 from lab.errors import RAISED
 from lab.loss import Loss
 from lab.raised import place
@@ -46,18 +46,31 @@ def predicted(here: Here) -> Iterator[Seen]:
 
 
 def subtracted(here: Here) -> Iterator[Seen]:
-    """r is no more than ∇ℓ comes to where a logit is 40 below all others, and what the model makes is gone."""
-    if here.loss.ignores_shift and here.z.shape[1] == 1:  # of one logit alone there are no others
+    """r is no more than ∇ℓ comes to where logits are 40 below all others, and what the model makes is gone."""
+    r, (N, K) = here.loss.subtracted(here.z, here.y), here.z.shape
+    if r.shape != here.z.shape:
+        raise ValueError(f"subtracted is of shape {tuple(r.shape)} where logits are {(N, K)}; return what targets make")
+    if here.loss.ignores_shift and K == 1:  # of one logit alone there are no others
         return
-    r, units = here.loss.subtracted(here.z, here.y).abs(), here.units + 40 * torch.finfo(here.z.dtype).eps
-    low = here.z.amin(dim=1).clamp(max=0) - 40
-    there = []
-    for k in range(here.z.shape[1]):
-        z = here.z.clone()
-        z[:, k] = low
-        there.append(here.loss.gradient(z, here.y)[:, k].abs())
-    left = torch.stack(there, dim=1)
-    yield at_most("r", left, r, units * (r + left) + math.exp(-20))
+    low, each = here.z.amin(dim=1, keepdim=True).clamp(max=0) - 40, torch.arange(K, device=here.z.device)
+    far = [torch.where(each == k, low, here.z) for k in range(K)]  # one alone, all of them, or each below the next
+    far += [low.expand(N, K), low - 40 * each, low - 40 * each.flip(0)]
+    there = [here.loss.gradient(z, here.y).abs().nan_to_num(posinf=0.0) for z in far]
+    most, units = torch.stack(there).amax(dim=0), here.units + 40 * K * torch.finfo(here.z.dtype).eps
+    yield at_most("r", most, r.abs(), units * (r.abs() + most) + math.exp(-20))
+
+
+def exact(here: Here) -> Iterator[Seen]:
+    """h_kl is exact to c u √(h_kk h_ll), whatever cancels, and ∇ℓ to c u max(|μ| + |r|): single held against double."""
+    if here.z.dtype == torch.float64:
+        return
+    double, dtype, eps = here.in_double, here.z.dtype, torch.finfo(here.z.dtype).eps
+    steep = here.loss.self_concordance * here.z.abs().amax(dim=1, keepdim=True) * eps  # what z·M rounds by moves h so
+    root = double.h.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
+    own = (here.units + steep)[:, :, None] * root[:, :, None] * root[:, None, :]
+    yield finite("h", here.h, double.h.to(dtype), (own + here.apart).to(dtype))
+    g, truth = (each.loss.gradient(each.z, each.y).to(dtype) for each in (here, double))
+    yield finite("∇ℓ", g, truth, (here.units + steep) * here.parts + 4 * torch.finfo(dtype).tiny)
 
 
 def off_diagonal(here: Here) -> Iterator[Seen]:
@@ -87,7 +100,7 @@ def local(here: Here) -> Iterator[Seen]:
     h, mu = here.h.diagonal(dim1=1, dim2=2), here.loss.predicted(here.z, here.y)
     rounding = here.apart.diagonal(dim1=1, dim2=2).sum(dim=1)
     yield equal("trace", found.trace, h.sum(dim=1), 2 * rounding)
-    sizes = 2 * here.units[:, 0] * here.parts.sum(dim=1)  # as μ may be ∇ℓ + r
+    sizes = 2 * here.units[:, 0] * here.z.shape[1] * here.parts[:, 0]  # as μ may be ∇ℓ + r
     yield equal("size", found.size, (h.abs() + mu.abs()).sum(dim=1), 2 * rounding + sizes)
     if found.entries is not None:
         yield from _entries(here, found.entries)
@@ -189,6 +202,7 @@ def divisor(here: Here) -> Iterator[Seen]:
 SAYINGS: dict[str, Saying] = {
     each.__name__: each
     for each in (
+        exact,
         value_and_gradient,
         predicted,
         subtracted,
@@ -208,6 +222,7 @@ SAYINGS: dict[str, Saying] = {
         probabilities,
     )
 }
+OF_H = ("convex", "self_concordance", "drift", "self_bound", "peak", "ignores_shift", "flat")  # judged by its digits
 WRITTEN = {"predicted": ("predicted", "subtracted"), "divisor": ("divisor", "mass", "reduced_reference")}
 
 
@@ -216,7 +231,7 @@ def said(loss: Loss) -> tuple[str, ...]:
     K = 3  # any number of classes but the smallest ones
 
     def says(name: str) -> bool:
-        if name in ("convex", "self_concordance"):
+        if name in ("exact", "subtracted", "convex", "self_concordance"):
             return True
         if name in ("ignores_shift", "self_bound"):
             return bool(getattr(loss, name))
@@ -228,15 +243,20 @@ def said(loss: Loss) -> tuple[str, ...]:
 
 
 def verdicts(loss: Loss, examples: Sequence[tuple[Tensor, Tensor]], rng: Generator) -> Iterator[Verdict]:
-    """Yield the verdict on each saying: the worst over all examples."""
+    """Yield the verdict on each saying: the worst over all examples; of h, where it is not exact, no more than that."""
+    inexact = False
     for name in said(loss):
+        if inexact and name in OF_H:
+            continue
         try:
             seen = [each for z, y in examples if z.numel() for each in SAYINGS[name](Here(loss, z, y, rng))]
         except RAISED as error:
             yield Verdict(name, name, math.inf, (), math.nan, math.nan, 0.0, Who.OURS, "float64", place(error))
             continue
         if seen:
-            yield _worst(name, seen)
+            verdict = _worst(name, seen)
+            inexact = inexact or (name == "exact" and not verdict.passed)
+            yield verdict
 
 
 def _worst(name: str, seen: Sequence[Seen]) -> Verdict:

@@ -32,9 +32,16 @@ class Here:
 
     @cached_property
     def apart(self) -> Tensor:
-        """e, (N, K, K); what is below the smallest normal number may be lost."""
+        """e, (N, K, K); what is below the smallest normal number may be lost, as often as |μ| + |r| is more than 1."""
         root = self.h.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
-        return self.units[:, :, None] * root[:, :, None] * root[:, None, :] + 4 * torch.finfo(self.z.dtype).tiny
+        lost = self._tiny * (1 + self.parts.nan_to_num(posinf=0.0))
+        return self.units[:, :, None] * root[:, :, None] * root[:, None, :] + lost[:, :, None]
+
+    @cached_property
+    def in_double(self) -> "Here":
+        """The same in double precision."""
+        y = self.y.double() if self.y.is_floating_point() else self.y
+        return Here(self.loss, self.z.double(), y, self.rng)
 
     @cached_property
     def norm(self) -> Tensor:
@@ -44,8 +51,9 @@ class Here:
 
     @cached_property
     def parts(self) -> Tensor:
-        """|μ| + |r|, (N, K)."""
-        return self.loss.predicted(self.z, self.y).abs() + self.loss.subtracted(self.z, self.y).abs()
+        """The largest |μ| + |r| of each row, (N, 1): an entry's own μ may be a difference of what others have."""
+        apart = self.loss.predicted(self.z, self.y).abs() + self.loss.subtracted(self.z, self.y).abs()
+        return apart.amax(dim=1, keepdim=True)
 
     @cached_property
     def largest(self) -> Tensor:
@@ -90,6 +98,12 @@ class Seen:
 
 def equal(tensor: str, said: Tensor, found: Tensor, rounding: Tensor) -> Seen:
     return Seen(tensor, said, found, (said - found).abs(), rounding.expand_as(found))
+
+
+def finite(tensor: str, said: Tensor, found: Tensor, rounding: Tensor) -> Seen:
+    """The same where both are finite, and rounding is: what overflows is nobody's fault."""
+    told = torch.isfinite(said) & torch.isfinite(found) & torch.isfinite(rounding)
+    return equal(tensor, said.where(told, 0.0), found.where(told, 0.0), rounding.where(told, 1.0))
 
 
 def at_most(tensor: str, said: Tensor, found: Tensor, rounding: Tensor, share: float | None = None) -> Seen:
