@@ -180,8 +180,9 @@ def _weights(sheet: Sheet, names: list[str], targets: list[str], features: list[
     bad = np.argwhere(~(cells.numbers >= 0))
     if len(bad):
         row, column = (int(i) for i in bad[0])
-        said = f"{cells.place(row)}: column {names[column]!r}: {cells.numbers[row, column]:g} is no weight"
-        raise InputError(f"{said}; give a number of at least 0")
+        number = cells.numbers[row, column]
+        said = "missing value in the weight" if np.isnan(number) else f"{number:g} is no weight"
+        raise InputError(f"{cells.place(row)}: column {names[column]!r}: {said}; give a number of at least 0")
     return cells.numbers
 
 

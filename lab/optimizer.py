@@ -92,14 +92,26 @@ class Stateless:
         return None  # intervals are not to rest on what is only said
 
     def step(self, objective: Objective, theta: Tensor, gradient: Tensor) -> Tensor:
+        """Let it take a step. Raises: InputError where it breaks its contract."""
+        known = dict(vars(self._optimizer))
         # Of copies: what it writes into is its own, and θ and ∇L(θ) are still to be judged and logged.
         after: Any = self._optimizer.step(objective, theta.clone(), gradient.clone())
         if not isinstance(after, Tensor) or (after.shape, after.dtype) != (theta.shape, theta.dtype):
-            raise InputError(
-                f"optimizer {type(self._optimizer).__name__}: step returned {told(after)} where θ is {told(theta)}; "
-                "return where the step from θ ends"
-            )
-        return after
+            broken = f"returned {told(after)} where θ is {told(theta)}; return where the step from θ ends"
+        elif kept := [name for name, value in vars(self._optimizer).items() if known.get(name) is not value]:
+            broken = f"sets {kept[0]!r} on the optimizer, and a resumed run would not have it; take what θ and ∇L tell"
+        elif not self._is_plain(theta, gradient, after):
+            broken = f"is not θ − η∇L(θ) with the η of step_length, {self.lr:g}; let step_length return None"
+        else:
+            return after
+        raise InputError(f"optimizer {type(self._optimizer).__name__}: step {broken}")
+
+    def _is_plain(self, theta: Tensor, gradient: Tensor, after: Tensor) -> bool:
+        """Whether the step is what `step_length` says, up to rounding; it says nothing where that is None."""
+        if (eta := self.lr) is None:
+            return True
+        rounding = 8 * torch.finfo(theta.dtype).eps * (theta.abs() + abs(eta) * gradient.abs())
+        return not bool(((after - (theta - eta * gradient)).abs() > rounding).any())
 
     def state_dict(self) -> dict[str, Any]:
         return {}

@@ -91,7 +91,9 @@ def _recipe(folder: RunFolder) -> Recipe:
     try:
         return TypeAdapter(Recipe).validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; this run was made before the lab kept one: train it again") from None
+        raise InputError(
+            f"{path}: no such file; it was lost, or the run is older than such files: train it again"
+        ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     except ValidationError as error:

@@ -188,6 +188,8 @@ def checked(tag: str, reading: Reading) -> Reading:
         raise TypeError(f"{tag!r}: a tag is a str, not {type(tag).__name__}")
     if not isinstance(reading, _KINDS):
         raise TypeError(f"{tag}: a reading is a float, an int or a str, not {type(reading).__name__}")
+    if not tag or not tag.isprintable() or tag != tag.strip():
+        raise ValueError(f"{tag!r}: a tag is of characters that can be seen; leave out line ends, and blanks around it")
     if tag == "step":
         raise ValueError("step: a reading cannot have this tag; it is the row's own")
     return reading

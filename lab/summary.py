@@ -134,11 +134,13 @@ def _stability(rows: Sequence[Row], measured: Row, when: str, others: str | None
         known = [row for row in rows if "stability/lr_lambda_max" in row]
         above = [row["step"] for row in known if not row["stability/lr_lambda_max"] < 2]
         words = "below 2: plain gradient descent is stable here"
-        if not product < 2:
+        if product < 0:
+            words = "below 0: every step goes uphill"
+        elif not product < 2:
             words = "not below 2: plain gradient descent is unstable here"
         elif above:
             words += f"; it was not at {len(above)} of {len(known)} steps, first at step {above[0]}"
-        yield Line("stability", f"lr·λ₁ = {product:.4g}, {words}{when}", product < 2)
+        yield Line("stability", f"lr·λ₁ = {product:.4g}, {words}{when}", 0 <= product < 2)
     judged = next((row for row in reversed(rows) if "stability/certainty" in row), {})
     share = judged.get("stability/share")
     if share is not None:

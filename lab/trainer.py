@@ -298,6 +298,8 @@ def _unreadable(whose: Mapping[str, Mapping[str, Reading]]) -> str | None:
         for tag, reading in readings.items():
             if not isinstance(tag, str):
                 return f"{name}: the tag {tag!r} is a {type(tag).__name__}; give a str"
+            if not tag or not tag.isprintable() or tag != tag.strip():
+                return f"{name}: the tag {tag!r} has what cannot be seen; give words without line ends"
             if not isinstance(reading, (*NUMBERS, *SHOWN, str, Verdict)):
                 return f"{name}: the reading {tag!r} is a {type(reading).__name__}; give a float, an int or a str"
     return None

@@ -107,6 +107,10 @@ def test_a_loss_that_raises_is_told_by_its_own_line(method, words, mine, tiny, t
             "step 4: probes.mine: the reading 'mine/x' is a Tensor;",
         ),
         (
+            "return {'mine/x' if step.t < 4 else 'mine/x\\n': 1.0}",
+            "step 4: probes.mine: the tag 'mine/x\\n' has what cannot be seen; give words without line ends; mend it",
+        ),
+        (
             "return {'mine/x': 1.0} if step.t < 4 else None",
             "step 4, probes.mine: measure returned a NoneType; return readings",
         ),

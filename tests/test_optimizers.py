@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import make_problem
 
-from lab import cli, config, launch
+from lab import cli, config, launch, summary
 from lab.console import Silent
 from lab.errors import InputError
 from lab.experiment import Experiment, assemble
@@ -205,6 +205,45 @@ def test_what_is_no_theta_is_refused_by_the_optimizers_name(moves, returned, rng
         Stateless(Mine(moves)).step(p, theta, p.gradient(theta))
     due = "where θ is a tensor of shape (5, 4) and type float64; return where the step from θ ends"
     assert str(error.value) == f"optimizer Mine: step returned {returned} {due}"
+
+
+def test_an_optimizer_that_remembers_is_refused_as_a_resumed_run_would_be_another(rng):
+    class Heavy(Descent):
+        def step(self, objective, theta, gradient):
+            object.__setattr__(self, "momentum", gradient)
+            return theta - self.lr * gradient
+
+    p, theta = make_problem(rng)
+    with pytest.raises(InputError, match="optimizer Heavy: step sets 'momentum' on the optimizer, and a resumed run"):
+        Stateless(Heavy()).step(p, theta, p.gradient(theta))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_a_step_length_that_steps_do_not_have_is_refused_and_rounding_is_not(dtype, rng):
+    class Sign(Descent):
+        def step(self, objective, theta, gradient):
+            return theta - self.lr * gradient.sign()
+
+    class Otherwise(Descent):
+        def step(self, objective, theta, gradient):
+            return -(self.lr * gradient - theta)
+
+    for size in (1e-6, 1.0, 1e6):
+        theta, gradient = (torch.randn(50, 4, generator=rng, dtype=torch.float64).to(dtype) for _ in range(2))
+        for kind in (Descent, Otherwise):
+            assert Stateless(kind(0.1 * size)).step(None, theta, gradient).shape == theta.shape
+        with pytest.raises(InputError, match="optimizer Sign: step is not θ − η∇L"):
+            Stateless(Sign(0.1 * size)).step(None, theta, gradient)
+
+
+def test_a_step_length_below_0_is_told_to_go_uphill(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Experiment, "stepper", lambda self, theta: Stateless(Descent(-0.01)))
+    experiment = assemble(config.from_mapping({**tiny, "probes": {"spectrum": {}}}, {}))
+    run = launch.launch(experiment, tmp_path, Silent(), ["test"])
+    told = summary.summarize(run.path, run.folder.status(), run.metrics.rows)
+    (said,) = [line for line in told if line.what == "stability"]
+    assert said.figures.endswith("below 0: every step goes uphill")
+    assert not said.good
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,10 @@ def test_rows_that_cannot_be_used_are_one_line_and_nothing_is_written(shop, caps
         (["run", "runs"], "runs: is a directory"),
         (["run", "shop.csv", "--out", "no/out.csv"], "--out: no/out.csv cannot be written"),
         (["run", "shop.csv", "--out", "runs"], "--out: runs cannot be written"),
+        (
+            ["run", "shop.csv", "--out", "./shop.csv"],
+            "--out: ./shop.csv is the file of rows itself; choose another place",
+        ),
     ],
 )
 def test_a_call_that_means_nothing_is_one_line(shop, capsys, monkeypatch, arguments, said):
@@ -196,7 +200,7 @@ def test_a_run_from_before_there_was_a_preparation_says_so(shop, tmp_path, capsy
     shutil.copytree(shop / "run", tmp_path / "run")
     (tmp_path / "run" / "preparation.json").unlink()
     assert main(["predict", str(tmp_path / "run"), str(shop / "shop.csv")]) == 2
-    assert "preparation.json: no such file; this run was made before" in capsys.readouterr().err
+    assert "preparation.json: no such file; it was lost, or the run is older" in capsys.readouterr().err
 
 
 def test_a_run_that_has_not_finished_predicts_from_where_it_is_and_says_so(shop, tmp_path, capsys):

@@ -59,6 +59,9 @@ def test_what_is_no_reading_is_refused_by_name_in_every_sink(tmp_path):
             sink.write(0, {7: 1.0})
         with pytest.raises(ValueError, match="step"):
             sink.write(0, {"step": 1})
+        for tag in ("", "a/b\n", " a", "a\u2028b"):
+            with pytest.raises(ValueError, match="a tag is of characters that can be seen"):
+                sink.write(0, {tag: 1})
 
 
 VALUES = st.floats() | st.integers(-(2**70), 2**70) | st.booleans() | st.sampled_from(["", "1", "nan", "é\n"])

@@ -96,7 +96,7 @@ def test_a_weight_is_no_feature_unless_it_is_listed_as_one_and_then_it_is_refuse
 
 @pytest.mark.parametrize(
     ("cell", "said"),
-    [("-1", r"t\.csv:3: column 'w': -1 is no weight"), ("", r"t\.csv:3: column 'w': nan is no weight")],
+    [("-1", r"t\.csv:3: column 'w': -1 is no weight"), ("", r"t\.csv:3: column 'w': missing value in the weight")],
 )
 def test_a_cell_that_is_no_weight_is_told_by_its_place(cell, said, write):
     with pytest.raises(InputError, match=said):

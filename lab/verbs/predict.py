@@ -1,6 +1,7 @@
 """`lab predict`: what a trained model says of new rows."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -28,6 +29,8 @@ class Predict(Verb):
             raise InputError("lab predict: name a run and a file of rows, as in `lab predict runs/iris/… new.csv`")
         from lab.prediction import predict, write
 
+        if options.out is not None and os.path.realpath(options.out) == os.path.realpath(options.words[1]):
+            raise InputError(f"--out: {options.out} is the file of rows itself; choose another place")
         prediction = predict(*options.words)
         status = prediction.run.status()["status"]
         if status != "finished":
