@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lab.errors import InputError
 from lab.events.server import serve
-from lab.runs import find_runs, is_run
+from lab.runs import find_runs, is_run, none_here
 
 # TensorBoard keeps 1,000 points a tag otherwise, and 10 texts; and scalars=0, which should mean all, returns nothing.
 _SAMPLES = "--samples_per_plugin=scalars=100000,images=100,histograms=500,text=1000"
@@ -55,7 +55,7 @@ def board_flags(paths: Sequence[Path], shelf: Path) -> list[str]:
         if not path.exists():
             raise InputError(f"{path}: no such run or folder of runs; `lab train CONFIG` makes one")
         if not find_runs(path):
-            raise InputError(f"{path}: no runs here; `lab train CONFIG` makes one")
+            raise none_here(path)
     places = list(dict.fromkeys(path.resolve() for path in paths))
     places = [place for place in places if not set(place.parents) & set(places)]  # those are shown already
     title = f"lab: {places[0].name}" if len(places) == 1 else f"lab: {len(places)} runs"

@@ -13,7 +13,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Literal
 
+from lab.claim import is_abandoned, locked
 from lab.errors import InputError
 from lab.files import ANEW, PARTIAL, clear_away, facts_in, probe_writing, replacing, sync_folder, write_text
 from lab.record import Row, plain, read_jsonl
@@ -30,6 +30,7 @@ from lab.record import Row, plain, read_jsonl
 Status = Literal["running", "finished", "failed", "interrupted", "diverged"]
 
 _ID = re.compile(r"(?P<started>\d{8}T\d{6}Z)-(?P<digest>[0-9a-f]+)-s(?P<seed>-?\d+)(-\d+)?")
+EMPTY = "no runs here; `lab train CONFIG` makes one"
 _MADE_OF = ("config.yaml", "status.json")  # by which a run's folder is known
 _KEPT = 2  # checkpoints: the newest, and the one before it in case the newest cannot be read
 
@@ -106,7 +107,7 @@ class RunFolder:
 
         Raises InputError when another has it.  Where the system has no such locks, nothing is kept from anybody.
         """
-        descriptor = _lock(self.path)
+        descriptor = locked(self.path)
         if descriptor is None:
             raise InputError(f"{self.path}: another process is training this run; stop it first, or let it end")
         try:
@@ -227,6 +228,14 @@ def find_runs(root: str | Path) -> list[Path]:
     return sorted(found)
 
 
+def none_here(path: str | Path) -> InputError:
+    """What to say where there is no run at or below `path`: one that has lost a part may be meant."""
+    lost = [name for name in _MADE_OF if not (Path(path) / name).is_file()]
+    if len(lost) < len(_MADE_OF):
+        return InputError(f"{path}: a run that has lost its {lost[0]}, and can be read no more; train it anew")
+    return InputError(f"{path}: {EMPTY}")
+
+
 def is_run(path: Path) -> bool:
     """Whether `path` is a run's folder."""
     return all((path / name).is_file() for name in _MADE_OF)
@@ -240,7 +249,7 @@ def summary(path: Path) -> RunSummary:
     except (OSError, InputError):
         facts = {"status": "unreadable"}
     status = str(facts.pop("status", "unreadable"))
-    if status == "running" and _is_abandoned(path):
+    if status == "running" and is_abandoned(path):
         status = "killed"
     named = _ID.fullmatch(path.name)
     started, digest, seed = named.group("started", "digest", "seed") if named else ("", "", None)
@@ -273,33 +282,6 @@ def _rename_to_free(building: Path, wanted: Path) -> Path:
                 raise
         number += 1
         path = wanted.with_name(f"{wanted.name}-{number}")
-
-
-def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the lock on `folder` until closed; -1 where there are no locks; None if it is taken."""
-    if sys.platform == "win32":
-        return -1
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except OSError:  # a file system without locks
-        os.close(descriptor)
-        return -1
-    return descriptor
-
-
-def _is_abandoned(folder: Path) -> bool:
-    """Whether no process has claimed `folder`; False where that cannot be known."""
-    descriptor = _lock(folder)
-    if descriptor is None or descriptor < 0:
-        return False
-    os.close(descriptor)
-    return True
 
 
 def _is_whole(checkpoint: Path) -> bool:

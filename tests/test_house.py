@@ -29,7 +29,7 @@ CLOSED = (
 
 # Each floor may import from the floors above it, and a file from its own folder's base.
 HOUSE = """
-errors interrupt raised stability pairs written spectrum pytest_plugin verb launcher arithmetic.number
+errors interrupt claim raised stability pairs written spectrum pytest_plugin verb launcher arithmetic.number
 report.mathml report.heatmap report.chart report.plot study.table
 files seeds verbs inputs oracle blame curvature.ritz record catalog sheet picture.palette study.expression
 curvature.bounds curvature.krylov csvfile derivation arithmetic.formula arithmetic.differences bench.template

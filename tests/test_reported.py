@@ -244,6 +244,17 @@ def test_a_damaged_status_is_one_line(text, tmp_path, capsys):
     assert "unreadable" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["status.json", "config.yaml"])
+def test_a_run_that_has_lost_a_part_is_told_so(name, tmp_path, capsys):
+    run = launch.train(TINY, runs=tmp_path)
+    (run.path / name).unlink()
+    for verb in ("runs", "report", "export", "compare", "board"):
+        capsys.readouterr()
+        assert main([verb, str(run.path)]) == 2
+        said = f"{run.path}: a run that has lost its {name}, and can be read no more; train it anew\n"
+        assert capsys.readouterr().err == said
+
+
 def test_nothing_to_list_is_said(tmp_path, capsys):
     said = f"{tmp_path}: no runs here; `lab train CONFIG` makes one\n"
     assert main(["runs", "--runs", str(tmp_path)]) == 0

@@ -5,13 +5,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lab.errors import InputError
-from lab.runs import find_runs, is_run
+from lab.runs import find_runs, is_run, none_here
 from lab.study.expression import parse
 from lab.study.facts import Facts, differing, gather, known, select
 from lab.study.table import table
 
 ALWAYS = ("status", "step", "loss/train", "curvature/lambda_1")
-EMPTY = "no runs here; `lab train CONFIG` makes one"
 MOST = 6  # keys that tell the runs apart: with more the table would be too wide to read
 
 
@@ -24,7 +23,7 @@ def found(words: Sequence[str], root: str) -> list[Facts]:
         if not Path(word).is_dir():
             raise InputError(f"{word}: no such run or folder of runs; `lab runs` lists what is there")
         if not find_runs(word):
-            raise InputError(f"{word}: {EMPTY}")
+            raise none_here(word)
     return list({facts.run.path.resolve(): facts for word in words or [root] for facts in gather(word)}.values())
 
 

@@ -24,8 +24,9 @@ class Runs(Verb):
         parser.add_argument("--paths", action="store_true", help="print the folders alone, for other commands")
 
     def run(self, options: argparse.Namespace, argv: Sequence[str]) -> int:
+        from lab.runs import EMPTY
         from lab.study.facts import select
-        from lab.study.listing import EMPTY, broken, found, listing
+        from lab.study.listing import broken, found, listing
 
         runs = found(options.words, options.runs)
         kept = select(runs, options.where, options.sort, options.reverse)
