@@ -68,6 +68,7 @@ def coefficients(
     Args: features the D columns' names; outputs the K outputs'; units T (D, D), from coefficients to the table's.
     Raises: InputError where the fit is no maximum of a likelihood, or where coefficients are not identified.
     """
+    problem, theta = problem.in_double, theta.double()  # single would lose what is left of a pivot
     D, blind = problem.shape[0], int(problem.loss.ignores_shift)
     likelihoods = _likelihoods(problem)
     _refuse_separated(problem, theta)

@@ -6,16 +6,17 @@ entrywise. Each bound below is for one computation; a difference of two is held 
 
 Logits      |δz| ≤ d = γ_D |X||θ|                                                          (N, K)
 Logit gradient g(z), and how it moves when z does. With h the row's Hessian, which is positive semi-definite,
-            |h_kl| ≤ √h_kk √h_ll, so |δg_k| ≤ √h_kk Σ_l √h_ll d_l. Evaluating g at given logits costs another
+            |h_kl| ≤ √h_kk √h_ll, so |δg_k| ≤ f √h_kk Σ_l √h_ll d_l, f = e^{M max d}, as h is at most f h on the way
+            (a loss that is M-self-concordant, below). Evaluating g at given logits costs another
             c u (|g| + 2|r|): its parts are exponentials, whose condition is the size of their argument,
             c = 8 + K + 2 max|z|, and for a canonical loss they are μ = g + r and r, r being the targets, each by its
             weight (`Loss.subtracted`); without options μ = p and r = y.
-Logit Hessian  A loss that is M-self-concordant has e^{−Md} h ⪯ h(z + δz) ⪯ e^{Md} h, so |δh_kl| ≤ M max d √h_kk √h_ll
-            to first order. Evaluating costs c u: relative to h by hand, but relative to μ for who computes p(1 − p)
-            by a difference. With s_k = √(h_kk + |μ_k|), both have |δh_kl| ≤ e s_k s_l, e = M max d + c u.
+Logit Hessian  A loss that is M-self-concordant has e^{−Md} h ⪯ h(z + δz) ⪯ e^{Md} h, so |δh_kl| ≤ (f − 1) √h_kk √h_ll.
+            Evaluating costs c u: relative to h by hand, but relative to μ for who computes p(1 − p) by a difference.
+            With s_k = √(h_kk + |μ_k|), both have |δh_kl| ≤ e s_k s_l, e = f − 1 + c u.
 Product     h u for u = JV: |δ(hu)_k| ≤ s_k Σ_l s_l (e + γ_D)|X||V|_l.
-Value       ℓ moves by Σ|g|d with the logits; its parts are max z, rᵀz and a logarithm, so evaluating it costs
-            c u (|ℓ| + Σ|r|(|z| + max|z|)).
+Value       ℓ moves by Σ|g|d + f (Σ √h_kk d)²/2 with the logits (Taylor); its parts are max z, rᵀz and a logarithm, so
+            evaluating it costs c u (|ℓ| + Σ|r|(|z| + max|z|)).
 In θ        ∇: |X|ᵀ|δg|/N + γ_N |X|ᵀ|g|/N, and 4u for scaling and adding the ridge's ρ|θ|. Likewise for the others. N
             stands for the loss's divisor; where that is itself a sum of N weights, it has another γ_N.
 Closed rows Where each row of h sums to 0 but for 2(K + 8) u h_kk, a diagonal block may be made of the K − 1 others, in
@@ -43,7 +44,7 @@ def gamma(n: float, dtype: torch.dtype) -> float:
 
 @dataclass(frozen=True)
 class Block:
-    """A block of n rows and what the bounds need of them, named as above: r, z, d, g, h_kk, s (n, K); e, c u (n, 1)."""
+    """A block of n rows and what the bounds need, as named above: r, z, d, g, h_kk, s (n, K); f, e, c u (n, 1)."""
 
     X: Tensor
     X_abs: Tensor
@@ -54,6 +55,7 @@ class Block:
     g: Tensor
     h: Tensor
     s: Tensor
+    f: Tensor
     e: Tensor
     cu: Tensor
 
@@ -74,7 +76,8 @@ def value_bound(problem: Problem, theta: Tensor) -> float:
     for block in _blocks(problem, theta):
         size, r, z = problem.loss.value(block.z, block.y).abs(), block.r.abs(), block.z.abs()
         own = block.cu[:, 0] * (size + (r * (z + z.amax(dim=1, keepdim=True))).sum(dim=1))
-        total += ((block.g.abs() * block.d).sum(dim=1) + own + n * size).sum()
+        curved = block.f[:, 0] / 2 * (block.h.sqrt() * block.d).sum(dim=1).square()
+        total += ((block.g.abs() * block.d).sum(dim=1) + curved.nan_to_num(nan=torch.inf) + own + n * size).sum()
     penalty = problem.ridge / 2 * (problem.mask * theta.square()).sum()
     return float(total / problem.divisor + gamma(theta.numel() + 4, theta.dtype) * penalty)
 
@@ -84,8 +87,8 @@ def gradient_bound(problem: Problem, theta: Tensor) -> Tensor:
     n, total = gamma(terms(problem), theta.dtype), torch.zeros_like(theta)
     for block in _blocks(problem, theta):
         root, size = block.h.sqrt(), block.g.abs()
-        moved = root * (root * block.d).sum(dim=1, keepdim=True)
-        error = moved + block.cu * (size + 2 * block.r.abs()) + n * size
+        moved = block.f * root * (root * block.d).sum(dim=1, keepdim=True)
+        error = moved.nan_to_num(nan=torch.inf) + block.cu * (size + 2 * block.r.abs()) + n * size
         total += problem.model.pullback(block.X_abs, theta.abs(), error)
     return total / problem.divisor + _ridge_rounding(problem, theta)
 
@@ -129,8 +132,8 @@ def _blocks(problem: Problem, theta: Tensor, width: int = 0, least: int = 64) ->
         d = gamma(D, theta.dtype) * model.forward(X_abs, theta.abs())
         g, h, r = loss.gradient(z, y), loss.diagonal(z, y).abs(), loss.subtracted(z, y)
         cu = evaluating(z)
-        e = loss.self_concordance * d.amax(dim=1, keepdim=True) + cu
-        yield Block(X, X_abs, y, r, z, d, g, h, (h + (g + r).abs()).sqrt(), e, cu)
+        swing = loss.self_concordance * d.amax(dim=1, keepdim=True)
+        yield Block(X, X_abs, y, r, z, d, g, h, (h + (g + r).abs()).sqrt(), swing.exp(), swing.expm1() + cu, cu)
 
 
 def _underflow(problem: Problem, dtype: torch.dtype) -> float:

@@ -138,6 +138,10 @@ def _stability(rows: Sequence[Row], measured: Row, when: str, others: str | None
             words = "below 0: every step goes uphill"
         elif not product < 2:
             words = "not below 2: plain gradient descent is unstable here"
+        elif not _stable(product, measured):
+            words = (
+                "not known to be below 2, as λ₁ is in an interval: whether gradient descent is stable cannot be told"
+            )
         elif above:
             words += f"; it was not at {len(above)} of {len(known)} steps, first at step {above[0]}"
         yield Line("stability", f"lr·λ₁ = {product:.4g}, {words}{when}", 0 <= product < 2)
@@ -149,6 +153,12 @@ def _stability(rows: Sequence[Row], measured: Row, when: str, others: str | None
         yield Line("sharpness", f"{share:.4g} of what the optimizer's steps bear: {side}", most < 1)
     elif judged:
         yield Line("sharpness", str(judged["stability/certainty"]), False)
+
+
+def _stable(product: float, measured: Row) -> bool:
+    """Whether the upper end of λ₁'s interval, too, is below what the step bears; where there is none, its value is."""
+    value, upper = (measured.get(f"curvature/lambda_1{end}") for end in ("", "/upper"))
+    return upper is None or not value or product * upper / value < 2
 
 
 def _failed(rows: Sequence[Row], tags: Sequence[str]) -> bool:

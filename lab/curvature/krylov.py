@@ -140,9 +140,23 @@ def _chebyshev(H: Tensor, U: Tensor, W: Tensor, c: float, e: float, degree: int)
     return U
 
 
+def in_units(product: Product, size: float) -> tuple[Product, float]:
+    """The product of H/unit, and the unit: a power of 2 near `size`, an upper bound on ‖H‖₂.
+
+    Norms are of squares, which would underflow where H is tiny, or overflow; a power of 2 rounds nothing.
+    """
+    a = max(-1000, min(1000, math.frexp(size)[1])) if 0 < size < math.inf else 0
+    half = a // 2  # both are there in single precision too, where H is
+    return (lambda V: product(V) * 2.0**-half * 2.0 ** (half - a)), 2.0**a
+
+
 def largest_within(product: Product, start: Tensor, depth: int) -> float:
-    """Return H's largest Rayleigh quotient on the block Krylov space start, H·start, …, H^{depth−1}·start."""
-    last = Q = _orthonormal(start, None)
+    """Return H's largest Rayleigh quotient on the block Krylov space start, H·start, …, H^{depth−1}·start.
+
+    Nothing is left out that may be more than rounding: what is, makes the space larger, which does no harm.
+    """
+    all_of_it = 4 * torch.finfo(start.dtype).eps
+    last = Q = _orthonormal(start, None, all_of_it)
     T = start.new_zeros(0, 0)
     for _ in range(depth):
         if not last.shape[1]:
@@ -153,7 +167,7 @@ def largest_within(product: Product, start: Tensor, depth: int) -> float:
         grown[:s, :s], grown[:, s:] = T, Q.T @ new
         grown[s:, :s] = grown[:s, s:].T
         T = grown
-        last = _orthonormal(new, Q)
+        last = _orthonormal(_orthonormal(new, Q, all_of_it), Q, all_of_it)  # again, for what was hardly more than that
         Q = torch.cat([Q, last], dim=1)
     return float(torch.linalg.eigvalsh((T + T.T).double() / 2)[-1]) if len(T) else 0.0
 
@@ -164,9 +178,12 @@ def random_block(P: int, m: int, seed: int, like: Tensor) -> Tensor:
     return torch.randn(P, min(m, P), generator=generator, dtype=torch.float64).to(like)
 
 
-def _orthonormal(block: Tensor, Q: Tensor | None) -> Tensor:
-    """An orthonormal basis of what `block` (P, m) adds to `Q`; columns that add nothing but rounding are left out."""
-    least = 100 * block.shape[0] ** 0.5 * torch.finfo(block.dtype).eps
+def _orthonormal(block: Tensor, Q: Tensor | None, least: float | None = None) -> Tensor:
+    """An orthonormal basis of what `block` (P, m) adds to `Q`, but for columns of which less than `least` is new.
+
+    Unless told otherwise that is what rounding may leave, and more.
+    """
+    least = 100 * block.shape[0] ** 0.5 * torch.finfo(block.dtype).eps if least is None else least
     sizes = torch.linalg.vector_norm(block, dim=0, keepdim=True)
     block = _only(block / sizes, sizes[0] > 0)
     if Q is None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lab.curvature import certificate, krylov
-from lab.curvature.bounds import Ceiling
+from lab.curvature.bounds import Ceiling, times
 from lab.curvature.operator import Curvature
 from lab.problem import Problem
 from lab.rounding import gamma
@@ -97,19 +97,21 @@ def least(curvature: Curvature, k: int, seed: int) -> dict[str, float]:
         return readings
     start = krylov.random_block(curvature.P, k + 3, seed, curvature.theta)
     norm = curvature.trace * (1 + 1e-12)
+    product, unit = krylov.in_units(curvature, norm)
     ritz = krylov.search(
-        lambda V: -curvature(V),
+        lambda V: -product(V),
         start,
         lambda _: False,
         6 * start.shape[1],
         60 * start.shape[1],
-        curvature.rounding,
-        norm,
+        curvature.rounding / unit,
+        norm / unit,
     )
-    found = certificate.enclose(ritz, Ceiling(torch.tensor([-floor], dtype=torch.float64)), k)
+    found = certificate.enclose(ritz, Ceiling(torch.tensor([-floor / unit], dtype=torch.float64)), k)
+    upper = times(-found.lower, unit, up=True).tolist()
     for i in range(exact + 1, k + 1):
         readings[f"curvature/bottom_{i}/lower"] = floor
-        readings[f"curvature/bottom_{i}/upper"] = -float(found.lower[i - 1])
+        readings[f"curvature/bottom_{i}/upper"] = upper[i - 1]
     return readings
 
 

@@ -121,7 +121,8 @@ def _units(curvature: Curvature) -> int:
     limit = round(-math.log2(tiny) * 0.4)  # of X's own range
     if not math.isfinite(size):
         largest = max((float(X.abs().max()) for X, _ in curvature.problem.blocks()), default=0.0)
-        return -min(limit, round(math.log2(largest))) if 1 < largest < math.inf else 0
+        room = torch.finfo(curvature.theta.dtype).max / max(1.0, float(curvature.theta.abs().max()))  # for θ·2^−a
+        return -min(limit, round(math.log2(largest)), max(0, int(math.log2(room)) - 1)) if 1 < largest < math.inf else 0
     if not size > 0 or tiny**0.4 < size < min(tiny**-0.4, 1e15):
         return 0
     return max(-limit, min(limit, round(-math.log2(size) / 2)))

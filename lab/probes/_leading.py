@@ -23,8 +23,9 @@ def leading(step: Step) -> tuple[Tensor, Tensor]:
         curvature, m = step.curvature, min(VECTORS, step.theta.numel())
         width = min(m + _GUARD, curvature.P)
         H = curvature.dense if curvature.P <= DENSE else None
+        product, unit = krylov.in_units(curvature if H is None else lambda V: H @ V, curvature.trace)
         ritz = krylov.search(
-            curvature if H is None else lambda V: H @ V,
+            product,
             krylov.random_block(curvature.P, width, step.seed, step.theta),
             lambda r: bool(r.residuals[:m].max() <= _ENOUGH * r.values[0].abs()),
             limit=8 * width,
@@ -32,7 +33,7 @@ def leading(step: Step) -> tuple[Tensor, Tensor]:
         )
         vectors = ritz.vectors[:, :m]
         largest = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True))
-        step.seen["leading"] = (ritz.values[:m], vectors * torch.where(largest < 0, -1.0, 1.0).to(vectors))
+        step.seen["leading"] = (ritz.values[:m] * unit, vectors * torch.where(largest < 0, -1.0, 1.0).to(vectors))
     values, vectors = step.seen["leading"]
     return values, vectors
 

@@ -35,10 +35,12 @@ class Alignment(Probe):
         before = Tracked.of(step.memory, step.theta) if step.memory else None
         k = min(self.top, curvature.P)
         found = tracking.track(curvature, k, self.tolerance, before, step.seed)
-        assert found.vectors is not None
+        if found.vectors is None:  # H overflows, in all units
+            return {}
         V = found.vectors[:, :k]
         g = step.gradient if step.problem is step.full else step.full.gradient(step.theta)
-        shares = (V.T @ g.reshape(-1)).square() / g.square().sum().clamp(min=torch.finfo(g.dtype).tiny)
+        g = g.reshape(-1) / g.abs().max().clamp(min=torch.finfo(g.dtype).tiny)  # so that squares do not overflow
+        shares = (V.T @ g).square() / g.square().sum().clamp(min=torch.finfo(g.dtype).tiny)
         readings: dict[str, Reading] = {"alignment/gradient": float(shares.sum())}
         readings |= {f"alignment/gradient_{i}": share for i, share in enumerate(shares.tolist(), start=1)}
         if before is not None and before.vectors is not None:

@@ -7,7 +7,7 @@ S = P^{−1/2} H P^{−1/2}; momentum moves the limit (`lab.stability`). With d 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
@@ -42,8 +42,8 @@ class Sharpness(Probe):
         if stability is None or not step.full.model.is_product or not bool(torch.isfinite(curvature.diagonal).all()):
             return {}
         scale = torch.ones_like(step.theta) if stability.scale is None else stability.scale.to(step.theta)
-        d = scale.rsqrt().reshape(-1, 1)
-        if not bool(torch.isfinite(d.square()).all()):
+        d = scale.double().rsqrt().reshape(-1, 1)
+        if not math.isfinite(_trace(curvature, d)) or not math.isfinite(curvature.trace):
             return {}
         found = largest(curvature, d, self.tolerance, step.seed)
         lower, upper = float(found.lower[0]), float(found.upper[0])
@@ -54,7 +54,7 @@ class Sharpness(Probe):
             "stability/limit": stability.limit,
         }
         widest = self.tolerance + _ease(self.tolerance)
-        if found.width > widest:
+        if not found.width <= widest:
             return {**readings, "stability/certainty": f"not converged: the interval is wider than {widest:g} of it"}
         # The lower end is a Rayleigh quotient, which is near; an upper end that rests on chance is eased.
         least, share, most = ((at / stability.limit if stability.limit else math.inf) for at in (lower, best, upper))
@@ -63,17 +63,33 @@ class Sharpness(Probe):
 
 
 def largest(curvature: Curvature, d: Tensor, tolerance: float, seed: int) -> Enclosure:
-    """Enclose the largest eigenvalue of diag(d) H diag(d), d (P, 1): by LAPACK where it is cheap, or by products."""
-    if dense := plan.choose(curvature, 1).method == "dense":
-        curvature, d = curvature.in_double, d.double()
-    most, rounding = float((d[:, 0].square() * curvature.diagonal).sum()), curvature.rounding_between(d)
-    if dense:
-        found = spectrum.dense(d * curvature.dense * d.T, error=rounding + 4 * torch.finfo(d.dtype).eps * most)
-        return Enclosure(found.lower[:1].cpu(), found.upper[:1].cpu())
+    """Enclose the largest eigenvalue of diag(d) H diag(d), d (P, 1) in double: by LAPACK where that is cheap.
 
-    def product(V: Tensor) -> Tensor:
-        return d * curvature(d * V)
+    By products d is rounded to H's precision, each d_i by a factor within 1 ± u, and so the eigenvalue by its square.
+    """
+    if plan.choose(curvature, 1).method == "dense":
+        curvature, most = curvature.in_double, _trace(curvature.in_double, d)
+        error = curvature.rounding_between(d) + 8 * torch.finfo(d.dtype).eps * most  # the root in d rounds too
+        whole = spectrum.dense(d * curvature.dense * d.T, error=error)
+        return Enclosure(whole.lower[:1].cpu(), whole.upper[:1].cpu())
+    d = d.to(curvature.theta)
+    product, unit = krylov.in_units(lambda V: d * curvature(d * V), _trace(curvature, d))
+    found = _by_products(curvature, d, product, unit, tolerance, seed)
+    moved = 4 * torch.finfo(d.dtype).eps * found.upper.abs()
+    lower, upper = bounds.times(found.lower - moved, unit, up=False), bounds.times(found.upper + moved, unit, up=True)
+    return replace(found, lower=lower, upper=upper)
 
+
+def _trace(curvature: Curvature, d: Tensor) -> float:
+    """Σ d² diag H: no eigenvalue is above that."""
+    return float((d[:, 0].double().square() * curvature.diagonal.double()).sum()) * (1 + 1e-6)
+
+
+def _by_products(
+    curvature: Curvature, d: Tensor, product: krylov.Product, unit: float, tolerance: float, seed: int
+) -> Enclosure:
+    """The largest eigenvalue in units of `unit`, by products in them."""
+    most, rounding = _trace(curvature, d) / unit, curvature.rounding_between(d) / unit
     start = krylov.random_block(curvature.P, WIDTH, seed + 1, d)
     m = start.shape[1]
 

@@ -153,7 +153,9 @@ class SpectrumProbe(Probe):
                 step.memory["ceilings"] = ceilings or structure.ceilings(problem, len(found.values))
             step.seen["lambda_1_lower"] = float(found.enclosure.lower[0])
         readings |= {**_ends(found.enclosure.band), "curvature/method": way.why}
-        readings["curvature/trace"] = curvature.trace
+        trace = (curvature if way.method == "krylov" else curvature.in_double).trace
+        if math.isfinite(trace):
+            readings["curvature/trace"] = trace
         if carried is not None:
             agrees = _change.judge(carried, found.enclosure.band, str(step.theta.dtype)[6:])
             readings |= {"check/change": agrees} if agrees else {}
@@ -168,8 +170,8 @@ class SpectrumProbe(Probe):
                         f"of a Hessian that failed check/product, {readings['curvature/certainty']}"
                     )
         known = "curvature/lambda_1" in readings
-        if known and float(found.values[0]) > 0:
-            readings["curvature/effective_rank"] = curvature.trace / float(found.values[0])
+        if known and float(found.values[0]) > 0 and math.isfinite(trace):
+            readings["curvature/effective_rank"] = trace / float(found.values[0])
         if known and step.lr is not None:
             readings["stability/lr_lambda_max"] = step.lr * float(found.values[0])
         return readings
@@ -190,7 +192,7 @@ class SpectrumProbe(Probe):
         k, known = self.top, "proved" if problem.model.is_product else "by an estimate of rounding"
         enclosure = Enclosure(found.lower[:k].cpu(), found.upper[:k].cpu())
         ceiling = bounds.exact(found.values, found.radius)
-        flat = problem.flat_directions
+        flat = curvature.problem.flat_directions  # of X in double, as H is: in single more columns seem to depend
         told = found.zeros <= sum(count for count, _ in flat)  # no eigenvalue is lost in rounding
         readings: dict[str, Reading] = {
             "curvature/rank": found.rank,
@@ -223,7 +225,8 @@ class SpectrumProbe(Probe):
         found = tracking.track(curvature, self.top, self.tolerance / 10, before, step.seed)
         step.seen["spectrum"] = spectrum.Spectrum(found.values, 0.0, f"the {self.top} largest alone")
         size = float(found.enclosure.upper.abs().max())
-        wide = found.enclosure.upper - found.enclosure.lower > self.tolerance * size
+        narrow = found.enclosure.upper - found.enclosure.lower <= self.tolerance * size
+        wide = ~(narrow & torch.isfinite(found.values) & math.isfinite(size))
         readings: dict[str, Reading] = {
             tag: value
             for (tag, value), unknown in zip(_numbered("lambda", found.values).items(), wide, strict=True)
