@@ -92,7 +92,7 @@ def test_a_column_of_zeros_does_not_widen_the_interval_of_adam_s_sharpness(way, 
     single = replace(problem, X=X.float(), y=problem.y.float() if problem.y.is_floating_point() else problem.y)
     d = torch.rand(theta.shape, generator=rng, dtype=F64) + 0.1
     d[0] = 1e4
-    d = d.reshape(-1, 1).float()
+    d = d.reshape(-1, 1).float().double()
     exact = replace(single, X=single.X.double(), y=problem.y)
     H = exact.hessian(theta.float().double())
     true = dense(d.double() * H * d.double().T)
