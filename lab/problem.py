@@ -6,7 +6,7 @@
     ∇²L    = (1/M) (Jᵀ h J + Σ g·∇²z) + ρ diag m
 
 M is the loss's divisor: the number of rows N, or the weight of those that count, or 1 for a sum. m (D, 1) is 1 for the
-rows of θ that the ridge holds and 0 for the intercept's, unless told otherwise.
+rows of θ that the ridge holds and 0 for those that it does not, as the intercept's unless told otherwise.
 
 Rows are worked on in blocks, so that what is made of them, (N, K) or (N, K, K) for the whole data, takes no more memory
 than some blocks do. The blocks depend on the shapes alone, so results are reproducible to the bit.

@@ -144,7 +144,9 @@ def _stability(rows: Sequence[Row], measured: Row, when: str, others: str | None
             )
         elif above:
             words += f"; it was not at {len(above)} of {len(known)} steps, first at step {above[0]}"
-        yield Line("stability", f"lr·λ₁ = {product:.4g}, {words}{when}", 0 <= product < 2)
+        yield Line(
+            "stability", f"lr·λ₁ = {product:.4g}, {words}{when}", 0 <= product < 2 and _stable(product, measured)
+        )
     judged = next((row for row in reversed(rows) if "stability/certainty" in row), {})
     share = judged.get("stability/share")
     if share is not None:

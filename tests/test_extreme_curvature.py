@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import make_problem
 
-from lab import coefficients, rounding, spectrum
-from lab.curvature import certificate, plan, structure
+from lab import coefficients, rounding, spectrum, summary
+from lab.curvature import bounds, certificate, plan, structure
 from lab.curvature.operator import Curvature
 from lab.curvature.ritz import Ritz
 from lab.losses.sigmoid import Sigmoid
@@ -21,6 +22,7 @@ from lab.probes.sharpness import Sharpness, largest
 from lab.probes.spectrum import SpectrumProbe
 from lab.problem import Problem
 from lab.stability import Stability
+from lab.theorems import _separable
 
 F64 = torch.float64
 
@@ -167,3 +169,28 @@ def test_a_table_of_coefficients_is_the_same_in_single_precision(rng):
     single = coefficients.coefficients(problem, theta.float(), names, ["y"])
     double = coefficients.coefficients(problem.in_double, theta.float().double(), names, ["y"])
     assert [each.error for each in single] == [each.error for each in double]
+
+
+@pytest.mark.parametrize("small", [1.0, 1e-6])
+@pytest.mark.parametrize("big", [1.0, 1e9])
+def test_whether_rows_can_be_separated_does_not_hang_on_a_columns_units(small, big, rng):
+    x = torch.rand(40, 1, generator=rng, dtype=F64) + 0.5
+    y = torch.randint(2, (40, 1), generator=rng).to(F64)
+    X = torch.cat([small * x * (2 * y - 1), big * torch.randn(40, 1, generator=rng, dtype=F64)], dim=1)
+    setting = SimpleNamespace(problem=Problem(Sigmoid(), Linear(), X, y), loss="sigmoid")
+    assert _separable.separable(setting).met
+    assert not _separable.has_minimum(setting).met
+
+
+@pytest.mark.parametrize("chance", [1e-6, 1.4e-5, 9.6e-6, 1.0000001e-6, 2e-6])
+def test_a_chance_is_told_rounded_up(chance):
+    assert chance <= float(bounds.upward(chance)) <= 2 * chance
+
+
+@pytest.mark.parametrize(("upper", "said"), [(0.99995, "below 2:"), (1.01, "cannot be told"), (None, "below 2:")])
+def test_steps_are_said_to_be_stable_where_the_upper_end_of_the_interval_is(upper, said, tmp_path):
+    row = {"step": 0, "curvature/definiteness": "x", "curvature/lambda_1": 0.9999, "stability/lr_lambda_max": 1.9998}
+    row |= {"curvature/lambda_1/upper": upper} if upper else {}
+    lines = summary.summarize(tmp_path, {"status": "finished"}, [row])
+    (line,) = [each for each in lines if each.what == "stability"]
+    assert said in line.figures

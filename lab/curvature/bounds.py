@@ -83,7 +83,7 @@ class Enclosure:
     @property
     def how(self) -> str:
         """How the intervals are known."""
-        return PROVED if not self.chance else f"probable, failing with a probability of at most {self.chance:.0e}"
+        return PROVED if not self.chance else f"probable, failing with a probability of at most {upward(self.chance)}"
 
     @property
     def width(self) -> float:
@@ -118,6 +118,12 @@ class Majorant:
         C = torch.addmm(C, V, V.T @ C, alpha=-1)
         slack = 4 * (skew + len(V) * torch.finfo(V.dtype).eps) * float(self.values.abs().sum())
         return self.rest + float(torch.linalg.eigvalsh((C.T @ C).double())[-1]) + slack
+
+
+def upward(x: float) -> str:
+    """A positive number in one digit, rounded up: what is at most x is not more than is said."""
+    text = f"{x:.0e}"
+    return text if float(text) >= x else f"{x + 0.5 * 10.0 ** math.floor(math.log10(x)):.0e}"
 
 
 def raised(values: Tensor, delta: float, ridge: float = 0.0) -> Tensor:

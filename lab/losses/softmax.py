@@ -104,7 +104,7 @@ class Softmax(Loss):
             object.__setattr__(self, "class_weight", None)
 
     def value(self, z: Tensor, y: Tensor) -> Tensor:
-        """ℓ = −Σ r_k log p_k, (N,), to full relative accuracy; z logits (N, K), y class indices or probabilities."""
+        """ℓ = −Σ r_k log p_k, (N,), exact in each tail; z logits (N, K), y class indices or probabilities."""
         return self.value_and_gradient(z, y)[0]
 
     def gradient(self, z: Tensor, y: Tensor) -> Tensor:

@@ -57,13 +57,18 @@ def differences(problem: Problem, kind: str) -> Tensor:
     return torch.einsum("nd,njk->njdk", X, signs).reshape(-1, X.shape[1] * K)
 
 
+def _scaled(A: Tensor) -> Tensor:
+    """A with 1 for the largest entry of each column, whatever units the data are in: θ takes up the rest."""
+    largest = A.abs().amax(dim=0)
+    return A / torch.where(largest > 0, largest, 1.0)
+
+
 def separable(setting: Setting) -> Condition:
-    """Whether some θ labels every row rightly."""
+    """Whether some θ labels every row rightly; the least margin is that of columns whose largest entry is 1."""
     import numpy as np
     from scipy.optimize import linprog
 
-    A = differences(setting.problem, setting.loss).numpy()
-    A = A / (abs(A).max() or 1.0)  # of data that are all 0 there is nothing to scale
+    A = _scaled(differences(setting.problem, setting.loss)).numpy()
     rows, P = A.shape
 
     found = linprog(
@@ -85,8 +90,7 @@ def has_minimum(setting: Setting) -> Condition:
     problem = setting.problem
     if problem.ridge and bool((problem.mask == 1).all()):
         return Condition("the loss has a minimum", True, f"ρ = {problem.ridge:g}")
-    A = differences(problem, setting.loss).numpy()
-    A = A / (abs(A).max() or 1.0)  # of data that are all 0 there is nothing to scale
+    A = _scaled(differences(problem, setting.loss)).numpy()
     found = linprog(-A.sum(axis=0), A_ub=-A, b_ub=0 * A[:, 0], bounds=[(-1, 1)] * A.shape[1], method="highs")
     total = -float(found.fun)
     return Condition("the loss has a minimum: the rows overlap", total < 1e-9, f"separating sum {total:.2g}")
