@@ -77,7 +77,7 @@ def value_bound(problem: Problem, theta: Tensor) -> float:
         size, r, z = problem.loss.value(block.z, block.y).abs(), block.r.abs(), block.z.abs()
         own = block.cu[:, 0] * (size + (r * (z + z.amax(dim=1, keepdim=True))).sum(dim=1))
         curved = block.f[:, 0] / 2 * (block.h.sqrt() * block.d).sum(dim=1).square()
-        total += ((block.g.abs() * block.d).sum(dim=1) + curved.nan_to_num(nan=torch.inf) + own + n * size).sum()
+        total += ((block.g.abs() * block.d).sum(dim=1) + curved + own + n * size).sum()
     penalty = problem.ridge / 2 * (problem.mask * theta.square()).sum()
     return float(total / problem.divisor + gamma(theta.numel() + 4, theta.dtype) * penalty)
 
@@ -87,8 +87,8 @@ def gradient_bound(problem: Problem, theta: Tensor) -> Tensor:
     n, total = gamma(terms(problem), theta.dtype), torch.zeros_like(theta)
     for block in _blocks(problem, theta):
         root, size = block.h.sqrt(), block.g.abs()
-        moved = block.f * root * (root * block.d).sum(dim=1, keepdim=True)
-        error = moved.nan_to_num(nan=torch.inf) + block.cu * (size + 2 * block.r.abs()) + n * size
+        moved = root * (block.f * (root * block.d).sum(dim=1, keepdim=True))
+        error = moved + block.cu * (size + 2 * block.r.abs()) + n * size
         total += problem.model.pullback(block.X_abs, theta.abs(), error)
     return total / problem.divisor + _ridge_rounding(problem, theta)
 
@@ -132,8 +132,9 @@ def _blocks(problem: Problem, theta: Tensor, width: int = 0, least: int = 64) ->
         d = gamma(D, theta.dtype) * model.forward(X_abs, theta.abs())
         g, h, r = loss.gradient(z, y), loss.diagonal(z, y).abs(), loss.subtracted(z, y)
         cu = evaluating(z)
-        swing = loss.self_concordance * d.amax(dim=1, keepdim=True)
-        yield Block(X, X_abs, y, r, z, d, g, h, (h + (g + r).abs()).sqrt(), swing.exp(), swing.expm1() + cu, cu)
+        # Beyond the limit nothing is left of the logits, and of no use what is infinite: it may meet an h of 0.
+        rise = (loss.self_concordance * d.amax(dim=1, keepdim=True)).expm1().clamp(max=torch.finfo(d.dtype).max ** 0.5)
+        yield Block(X, X_abs, y, r, z, d, g, h, (h + (g + r).abs()).sqrt(), rise + 1, rise + cu, cu)
 
 
 def _underflow(problem: Problem, dtype: torch.dtype) -> float:
