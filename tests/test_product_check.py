@@ -222,3 +222,13 @@ def test_directions_that_are_said_to_be_seen_by_no_row_are_looked_along(method, 
     assert said in str(found)
     right = Sigmoid() if isinstance(loss, Sigmoid) else Softmax()
     assert all(judge(Curvature(replace(problem, loss=right), theta), method, 0, t).passed for t in range(20))
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_logits_that_overflow_are_judged_by_what_is_left_and_raise_nothing(method, rng):
+    problem, theta = make_problem(rng, ridge=0.0)
+    X, y = problem.X.float() * 1e30, problem.y.float()
+    curvature = Curvature(replace(problem, X=X, y=y, held=None), theta.float() * 1e30)
+    assert not torch.isfinite(curvature.rows[0][2]).all()
+    found = judge(curvature, method, 0, 0)
+    assert found is None or found.passed

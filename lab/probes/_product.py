@@ -100,9 +100,10 @@ def _by_rows(curvature: Curvature, dual: bool, seed: int, t: int) -> Iterator[Ve
     if (blind := loss.flat(K)[0]) and K**2 <= NUMBERS:
         units = torch.eye(K, dtype=z.dtype, device=z.device)
         h = torch.stack([loss.hvp(z, y, unit.expand_as(z)).sum(dim=0) for unit in units])
-        least = torch.linalg.eigvalsh((h + h.T).double() / 2)[:blind].to(z)
-        bound = entry.sum() + gamma(len(z), z.dtype) * square.sum()
-        yield _noted(FLAT, _worst("eigenvalues of Σh", torch.zeros_like(least), least, bound))
+        if bool(torch.isfinite(h).all()):
+            least = torch.linalg.eigvalsh((h + h.T).double() / 2)[:blind].to(z)
+            bound = entry.sum() + gamma(len(z), z.dtype) * square.sum()
+            yield _noted(FLAT, _worst("eigenvalues of Σh", torch.zeros_like(least), least, bound))
     if dual:
         F, u = loss.factor(z, y), torch.tensor(draw.standard_normal(tuple(z.shape))).to(z)
         ours, norm = (F @ (F.mT @ u[:, :, None]))[:, :, 0], torch.linalg.vector_norm(u, dim=1, keepdim=True)
